@@ -1,0 +1,1 @@
+"""What a chunk costs, beside other clients: `python -m benchmarks --help`."""

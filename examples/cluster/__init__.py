@@ -1,0 +1,1 @@
+"""Answer a large set of prompts on a cluster of Dask workers."""

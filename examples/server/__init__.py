@@ -1,0 +1,1 @@
+"""Relay a model's stream to browsers, and stop it when they leave."""

@@ -1,0 +1,227 @@
+"""One call, over all its attempts: what it knows, and what a failure of it means.
+
+Pure: it waits for nothing and reads nothing.
+"""
+
+import io
+import os
+import socket
+import ssl
+import time
+from asyncio import Timeout, get_running_loop
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from langchain_mistral_stream._chunks import is_error
+from langchain_mistral_stream._latency import Stopwatch
+from langchain_mistral_stream._limits import Deadline
+from langchain_mistral_stream._retry import RetryPolicy, retry_after
+from langchain_mistral_stream._sessions import Settings
+from langchain_mistral_stream._wire import ResponseJSON
+from langchain_mistral_stream.errors import (
+    MistralAPIError,
+    MistralConnectionError,
+    MistralError,
+    MistralInvalidRequestError,
+    hidden,
+    json_or_text,
+    response_error,
+    said_error,
+)
+
+_SLACK = 0.01
+"""Seconds. A wait may end this much before the limit that ended it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a request that did not ask for a stream.
+
+    Attributes:
+        payload: Decoded JSON.
+        request_id: The server's id for the request.
+        attempts: Requests it took.
+        stopwatch: Started when the call began.
+    """
+
+    payload: ResponseJSON
+    request_id: str | None
+    attempts: int
+    stopwatch: Stopwatch
+
+
+class Call:
+    """A call and its attempts so far.
+
+    Args:
+        settings: Of the connection that makes it.
+    """
+
+    __slots__ = ("_settings", "attempts", "deadline", "stopwatch")
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.attempts = 0
+        self.stopwatch = Stopwatch()
+        self.deadline = Deadline(settings.limits)
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How the call is retried: never past its total limit."""
+        return RetryPolicy(self._settings.max_retries, allows=self.deadline.allows)
+
+    def was_stale(self, failure: MistralError) -> bool:
+        """Tell whether a request failed because its pooled connection was dead.
+
+        Servers close idle connections, and may do so just when one is used again. The
+        request is then sent over another one, at once.
+        """
+        is_drop = isinstance(failure, MistralConnectionError)
+        return is_drop and not self.deadline.has_connected
+
+    def failure(self, error: BaseException) -> MistralError:
+        """Say what an error of the transport means.
+
+        If a limit has run out, that is what it means. Otherwise the connection
+        failed, for the reason that the innermost error gives: the outer ones hold
+        the request, and so the key.
+        """
+        left = self.deadline.left()
+        if left is not None and left < _SLACK:
+            return self.deadline.error()
+        return MistralConnectionError(
+            f"The connection to {self._settings.host} failed ({_reason(error)}), "
+            f"attempt {self.attempts} of {self._settings.max_retries + 1}"
+        )
+
+    def refusal(
+        self, status: int, headers: Mapping[str, str], said: bytes
+    ) -> MistralError:
+        """Make the error for an answer that is none.
+
+        Args:
+            status: HTTP status.
+            headers: Of the answer.
+            said: Its body.
+        """
+        attributes: dict[str, Any] = {
+            "request_id": request_id(headers),
+            "retry_after": retry_after(headers, time.time()),
+            "rate_limits": _rate_limits(headers),
+        }
+        if status >= 400:  # noqa: PLR2004
+            return self.without_key(response_error(status, said, **attributes))
+        if status >= 300:  # noqa: PLR2004
+            where = headers.get("Location", "nowhere").partition("?")[0]
+            return MistralInvalidRequestError(
+                f"HTTP {status}: a redirect to {where}. None is followed, so that the "
+                "key goes nowhere else; set `base_url` to where the API is",
+                status_code=status,
+                **attributes,
+            )
+        content_type = headers.get("Content-Type", "no type")
+        error = said_error(
+            f"The server sent {content_type} where an event stream was due",
+            json_or_text(said),
+            **attributes,
+        )
+        return self.without_key(error)
+
+    def without_key(self, error: MistralError) -> MistralError:
+        """Take the key out of what a server said: some repeat it."""
+        key = self._settings.api_key
+        if key is not None:
+            secret = key.get_secret_value()
+            error.args = hidden(error.args, secret)
+            vars(error).update(hidden(vars(error), secret))
+        return error
+
+    def answer(self, said: bytes, headers: Mapping[str, str]) -> Answer:
+        """Read a whole answer.
+
+        Raises:
+            MistralError: It is an error, or no JSON object.
+        """
+        payload = json_or_text(said)
+        if not isinstance(payload, dict):
+            raise MistralAPIError("The server's answer is not a JSON object")
+        if is_error(payload):
+            raise self.without_key(said_error("The server sent an error", payload))
+        payload = cast("ResponseJSON", payload)
+        return Answer(payload, request_id(headers), self.attempts, self.stopwatch)
+
+
+class RequestBody(io.BytesIO):
+    """A body that tells when it is sent: the limits of the answer begin then.
+
+    Args:
+        body: The request, encoded.
+        on_sent: Called when the first byte is taken.
+    """
+
+    def __init__(self, body: bytes, on_sent: Callable[[], None]) -> None:
+        super().__init__(body)
+        self._on_sent = on_sent
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Take bytes to send."""
+        if not self.tell():
+            self._on_sent()
+        return super().read(size)
+
+
+class RequestWatch:
+    """Move the timer of an async request as the request moves on.
+
+    Args:
+        deadline: Of the call.
+        timer: Around the request.
+    """
+
+    __slots__ = ("_deadline", "_timer")
+
+    def __init__(self, deadline: Deadline, timer: Timeout) -> None:
+        self._deadline = deadline
+        self._timer = timer
+        self._set()
+
+    def connecting(self) -> None:
+        """Note that a connection begins to open."""
+        self._deadline.connecting()
+        self._set()
+
+    def requested(self) -> None:
+        """Note that the request has been sent."""
+        self._deadline.requested()
+        self._set()
+
+    def _set(self) -> None:
+        left = self._deadline.left()
+        at = None if left is None else get_running_loop().time() + left
+        self._timer.reschedule(at)
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the server's id for a request: Mistral's header, or the usual one."""
+    return headers.get("mistral-correlation-id") or headers.get("x-request-id")
+
+
+def _rate_limits(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that tell how much is left of a rate limit."""
+    return {
+        name.lower(): value
+        for name, value in headers.items()
+        if "ratelimit" in name.lower()
+    }
+
+
+def _reason(error: BaseException) -> str:
+    """What the innermost error says, in the system's words."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    if isinstance(error, (ssl.SSLError, socket.gaierror)):
+        return error.strerror or type(error).__name__
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return type(error).__name__

@@ -1,0 +1,52 @@
+"""A pool of async connections that dies quietly with its event loop.
+
+aiohttp prints "Unclosed client session" when a session is dropped that nobody closed.
+A loop that is closed without finishing its async generators leaves nobody to close
+it, and neither does the garbage collector, so the pool says itself when it can serve
+no more.
+"""
+
+import weakref
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+
+
+class Connector(aiohttp.TCPConnector):
+    """A connector that counts as closed without a running loop or an owner."""
+
+    _owner: weakref.ref[Any] | None = None
+
+    def serve(self, owner: object) -> None:
+        """Serve only as long as `owner` lives."""
+        self._owner = weakref.ref(owner)
+
+    @property
+    def closed(self) -> bool:
+        """Whether no request can be made."""
+        is_orphan = self._owner is not None and self._owner() is None
+        return is_orphan or super().closed or not self._loop.is_running()
+
+    def discard(self) -> None:
+        """Close idle sockets, if need be directly: a closed loop will never do it."""
+        is_over = self._loop.is_closed()
+        for idle in getattr(self, "_conns", {}).values():
+            for protocol, _since in idle:
+                with suppress(Exception):
+                    if is_over:
+                        # Not public, but all there is: `abort()` needs the loop.
+                        protocol.transport._call_connection_lost(None)  # noqa: SLF001
+                    else:
+                        protocol.transport.abort()
+
+    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
+        """Let go of a connection; one that is not wanted does not send the rest."""
+        transport = protocol.transport
+        if should_close and transport and transport.get_write_buffer_size():
+            transport.abort()
+        super()._release(key, protocol, should_close=should_close)
+
+    def __del__(self, *_: Any) -> None:
+        """Say nothing, unlike aiohttp's own."""
+        self.discard()

@@ -1,0 +1,125 @@
+"""The pool of sync connections, every wait of which ends in time.
+
+`requests` and urllib3 limit single reads of a socket. Here each wait, for a place in
+the pool, for headers, for bytes however they are framed or compressed, takes what is
+left of the call's own limits. The call is the one that this thread is making.
+"""
+
+import http.client
+import io
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from langchain_mistral_stream._limits import Deadline
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager, ProxyManager
+    from urllib3.connectionpool import ConnectionPool
+
+_thread = threading.local()
+
+
+@contextmanager
+def limited(deadline: Deadline) -> Iterator[None]:
+    """Let the requests that this thread makes here end with `deadline`."""
+    _thread.deadline = deadline
+    try:
+        yield
+    finally:
+        _thread.deadline = None
+
+
+class LimitedAdapter(HTTPAdapter):
+    """An adapter for a session of ours."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools of direct connections."""
+        super().init_poolmanager(*args, **kwargs)
+        _limit(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> "ProxyManager":
+        """Make the pools of connections through a proxy."""
+        manager: ProxyManager = super().proxy_manager_for(*args, **kwargs)
+        _limit(manager)
+        return manager
+
+
+class _LimitedReader(io.RawIOBase):
+    """A socket's reader that waits no longer than is left."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        self._raw = raw
+        self._socket = sock
+        self._deadline = cast("Deadline", _thread.deadline)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline.left()
+        if left == 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_LimitedReader(self.fp.detach(), sock))
+
+
+class _Waits:
+    """What both kinds of connections do."""
+
+    sock: Any
+
+    def connect(self) -> None:
+        _thread.deadline.connecting()
+        super().connect()  # type: ignore[misc]  # of the class beside this one
+
+    def send(self, data: Any) -> None:
+        seconds = _thread.deadline.socket_timeout()
+        if self.sock is not None and seconds is not None:
+            self.sock.settimeout(seconds)
+        super().send(data)  # type: ignore[misc]  # likewise
+
+
+class _Connection(_Waits, HTTPConnection):
+    response_class = _Response
+
+
+class _TLSConnection(_Waits, HTTPSConnection):
+    response_class = _Response
+
+
+class _Places:
+    """A place in the pool is waited for as long as the call may take."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        timeout = _thread.deadline.left()
+        return super()._get_conn(timeout)  # type: ignore[misc]  # of the pool's class
+
+
+class _Pool(_Places, HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(_Places, HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+def _limit(manager: "PoolManager") -> None:
+    pools: dict[str, type[ConnectionPool]] = {"http": _Pool, "https": _TLSPool}
+    manager.pool_classes_by_scheme = pools

@@ -1,0 +1,62 @@
+"""JSON Schema as Mistral's strict mode takes it. Pure: works on copies.
+
+Spec: https://json-schema.org/draft/2020-12/json-schema-core
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Where JSON Schema puts further schemas: under names, and bare or in lists.
+_NAMED_SCHEMAS = ("$defs", "definitions", "patternProperties", "properties")
+_BARE_SCHEMAS = (
+    "additionalProperties",
+    "allOf",
+    "anyOf",
+    "items",
+    "oneOf",
+    "prefixItems",
+)
+
+
+def closed_schema(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a copy with `additionalProperties: false`, and what it cannot be put on.
+
+    That is every object of free keys, by its path: to close it would be to allow
+    nothing but an empty object.
+    """
+    free: list[str] = []
+    return _closed(schema, path="$", free=free), free
+
+
+def _closed(schema: Mapping[str, Any], *, path: str, free: list[str]) -> dict[str, Any]:
+    closed = dict(schema)
+    for key in _NAMED_SCHEMAS:
+        if isinstance(named := schema.get(key), Mapping):
+            closed[key] = {
+                name: _closed_part(part, path=f"{path}.{name}", free=free)
+                for name, part in named.items()
+            }
+    for key in _BARE_SCHEMAS:
+        if key in schema:
+            closed[key] = _closed_part(schema[key], path=path, free=free)
+    if _is_object(schema):
+        if schema.get("additionalProperties", "properties" not in schema) is False:
+            closed["additionalProperties"] = False
+        else:
+            free.append(path)
+    return closed
+
+
+def _closed_part(part: object, *, path: str, free: list[str]) -> object:
+    if isinstance(part, Mapping):
+        return _closed(part, path=path, free=free)
+    if isinstance(part, list):
+        return [_closed_part(item, path=path, free=free) for item in part]
+    return part
+
+
+def _is_object(schema: Mapping[str, Any]) -> bool:
+    kinds = schema.get("type", ())
+    return "properties" in schema or "object" in (
+        kinds if isinstance(kinds, list | tuple) else (kinds,)
+    )

@@ -1,0 +1,205 @@
+"""How requests travel: certificates, proxies, headers, addresses."""
+
+import asyncio
+import contextlib
+import io
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import trustme
+import urllib3
+from urllib3.exceptions import InsecureRequestWarning
+
+from langchain_mistral_stream import ChatMistralStream, MistralConnectionError
+from langchain_mistral_stream.testing import MistralEmulator
+from tests.conftest import Calls
+
+RECORDING = Path(__file__).parents[1] / "data" / "xlc-stream.sse"
+NewModel = Callable[..., ChatMistralStream]
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    """A certificate authority that nobody trusts by itself."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_url(emulator: MistralEmulator, authority: trustme.CA) -> Iterator[str]:
+    """The emulator's address, behind TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    listening: Future[tuple[int, Callable[[], object]]] = Future()
+    target = int(emulator.base_url.split(":")[2].split("/")[0])
+
+    async def pass_on(reader: asyncio.StreamReader, writer: Any) -> None:
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: Any) -> None:
+        upstream, upward = await asyncio.open_connection("127.0.0.1", target)
+        await asyncio.gather(pass_on(reader, upward), pass_on(upstream, writer))
+
+    async def serve() -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(connected, "localhost", 0, ssl=context)
+        port = server.sockets[0].getsockname()[1]
+        listening.set_result((port, lambda: loop.call_soon_threadsafe(stopping.set)))
+        await stopping.wait()
+        server.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    port, stop = listening.result()
+    yield f"https://localhost:{port}/v1"
+    stop()
+    thread.join()
+
+
+def test_an_authority_of_the_users_own_is_trusted(
+    tls_url: str, authority: trustme.CA, calls: Calls, tmp_path: Path
+) -> None:
+    """`verify` names a file, as in requests."""
+    file = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(file))
+    model = ChatMistralStream(base_url=tls_url, verify=str(file), max_retries=0)
+
+    with model:
+        answer = calls.invoke(model, "x")
+
+    assert answer.text == "You said: x"
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_an_authority_of_the_environment_is_trusted(
+    variable: str,
+    tls_url: str,
+    authority: trustme.CA,
+    calls: Calls,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The variables of requests count in async code too."""
+    file = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(file))
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, str(file))
+    model = ChatMistralStream(base_url=tls_url, max_retries=0)
+
+    with model:
+        answer = calls.invoke(model, "x")
+
+    assert answer.text == "You said: x"
+
+
+def test_a_certificate_of_no_known_authority_is_refused(
+    tls_url: str, calls: Calls, emulator: MistralEmulator
+) -> None:
+    """The key is not shown to a server that cannot prove who it is."""
+    model = ChatMistralStream(base_url=tls_url, api_key="sk-secret", max_retries=0)
+
+    _, error = calls.collect(model, "x")
+
+    assert isinstance(error, MistralConnectionError)
+    assert "certificate" in str(error).lower()
+    assert emulator.requests == []
+
+
+@pytest.mark.filterwarnings(
+    f"ignore::{InsecureRequestWarning.__module__}.InsecureRequestWarning"
+)
+def test_checking_certificates_can_be_turned_off(tls_url: str, calls: Calls) -> None:
+    """For a server in a laboratory."""
+    model = ChatMistralStream(base_url=tls_url, verify=False, max_retries=0)
+
+    with model:
+        answer = calls.invoke(model, "x")
+
+    assert answer.text == "You said: x"
+
+
+def test_the_proxy_of_the_environment_is_used(
+    calls: Calls, emulator: MistralEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In async code as in sync code."""
+    monkeypatch.setenv("http_proxy", emulator.base_url.removesuffix("/v1"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    model = ChatMistralStream(base_url="http://mistral.invalid/v1", max_retries=0)
+
+    with model:
+        answer = calls.invoke(model, "x")
+
+    assert answer.text == "You said: x"
+    assert emulator.requests[0].headers["Host"] == "mistral.invalid"
+
+
+def test_no_proxy_is_obeyed(
+    calls: Calls, model: ChatMistralStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that is excepted is asked directly."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    answer = calls.invoke(model, "x")
+
+    assert answer.text == "You said: x"
+
+
+def test_default_headers_are_sent(
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """They count more than ours, for gateways with a header of their own."""
+    model = new_model(
+        api_key="sk-mine", default_headers={"api-key": "1", "User-Agent": "mine"}
+    )
+
+    calls.invoke(model, "x")
+
+    headers = emulator.requests[0].headers
+    assert (headers["api-key"], headers["User-Agent"]) == ("1", "mine")
+    assert headers["Authorization"] == "Bearer sk-mine"
+
+
+URLS = {
+    "http://localhost:1": "http://localhost:1/v1",
+    "http://localhost:1/": "http://localhost:1/v1",
+    "http://localhost:1/v1/": "http://localhost:1/v1",
+    "http://localhost:1/api/chat": "http://localhost:1/api/chat",
+}
+
+
+@pytest.mark.parametrize(("given", "used"), URLS.items(), ids=URLS.keys())
+def test_a_base_url_is_completed(given: str, used: str) -> None:
+    """A slash too many is no error; a bare host means its `/v1`."""
+    assert ChatMistralStream(base_url=given).base_url == used
+
+
+def test_an_adapter_of_the_users_own_is_read_too(new_model: NewModel) -> None:
+    """A session may answer from where there is no socket, as recorders do."""
+
+    class Recorder(requests.adapters.HTTPAdapter):
+        def send(self, *args: Any, **_kwargs: Any) -> requests.Response:
+            raw = urllib3.HTTPResponse(
+                io.BytesIO(RECORDING.read_bytes()),
+                headers={"Content-Type": "text/event-stream"},
+                status=200,
+                preload_content=False,
+            )
+            return self.build_response(args[0], raw)
+
+    with requests.Session() as session:
+        session.mount("http://", Recorder())
+        model = new_model(session=session)
+        chunks = list(model.stream("x"))
+
+    assert "".join(chunk.text for chunk in chunks) == "The capital of France is Paris."
