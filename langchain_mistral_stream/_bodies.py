@@ -133,9 +133,11 @@ class AsyncBody:
         self._is_over = False
         self._alarm = _Alarm(self._expire)
         # aiohttp does not wake a reader whose connection was closed from this side, or
-        # whose framing is broken.
+        # whose framing is broken, and answers a bare RuntimeError to one that comes
+        # before the loop has told of the close.
+        self._protocol = getattr(response.connection, "protocol", None)
         self._gone: asyncio.Future[None] | None = getattr(
-            getattr(response.connection, "protocol", None), "closed", None
+            self._protocol, "closed", None
         )
         if self._gone is not None:
             self._gone.add_done_callback(self._disconnected)
@@ -149,6 +151,8 @@ class AsyncBody:
         try:
             read = content.read_nowait()
             if not read:
+                if self._protocol is not None and not self._protocol.connected:
+                    self._fail()
                 self._alarm.set(left)
                 read = await content.readany()
                 self._alarm.unset()
@@ -192,6 +196,10 @@ class AsyncBody:
     def _disconnected(self, gone: "asyncio.Future[None]") -> None:
         """Wake a read that would wait for what can no longer come."""
         _seen(gone)
+        self._fail()
+
+    def _fail(self) -> None:
+        """Have the next read, or the one that waits, say that the socket is closed."""
         content = self._response.content
         if not content.is_eof() and content.exception() is None:
             content.set_exception(ConnectionResetError())

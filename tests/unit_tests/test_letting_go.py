@@ -250,6 +250,23 @@ def test_closing_wakes_a_reader(
     assert type(error) is MistralStreamInterruptedError
 
 
+def test_a_read_that_begins_while_the_model_closes_fails_typed(
+    model: ChatMistralStream, emulator: MistralEmulator
+) -> None:
+    """The event loop tells of a close one turn after the socket was closed."""
+    emulator.reply(HELD)
+
+    async def go() -> None:
+        closing: asyncio.Task[None] | None = None
+        async for _ in model.astream("Count"):
+            if closing is None:
+                closing = asyncio.create_task(model.aclose())
+                await asyncio.sleep(0)
+
+    with pytest.raises(MistralStreamInterruptedError):
+        asyncio.run(asyncio.wait_for(go(), 30))
+
+
 def test_an_upload_that_stalls_is_let_go(
     model: ChatMistralStream, emulator: MistralEmulator
 ) -> None:
