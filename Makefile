@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check format format_check lint type test fuzz examples notebooks soak demo bench docs build clean
+.PHONY: help install check format format_check lint type test coverage fuzz examples notebooks soak demo bench docs build clean
 
 help:  ## show the targets
 	@grep -E '^[a-z_]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ type: install  ## mypy, strict
 	$(BIN)/mypy
 
 test: install  ## the whole suite, local model included
+	$(BIN)/python -X dev -m pytest
+
+coverage: install  ## the whole suite, and which lines of the package it does not reach
 	@$(BIN)/coverage erase
 	$(BIN)/python -X dev -m coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
