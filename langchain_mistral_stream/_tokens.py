@@ -108,7 +108,7 @@ def text_tokens(text: str, model: str) -> list[int]:
     Raises:
         ImportError: The extra `tokens` is not installed.
     """
-    _require_extra()
+    require_extra()
     tokens: list[int] = _tokenizer(_template(model)).tokenizer.encode(
         text, bos=False, eos=False
     )
@@ -138,7 +138,7 @@ def message_tokens(
             address, a document, an uploaded file, audio, a tool that runs at Mistral.
             Or the model's template has no place for something.
     """
-    _require_extra()
+    require_extra()
     if not messages and not tools:
         return 0
     from mistral_common.exceptions import MistralCommonException
@@ -163,7 +163,8 @@ def message_tokens(
         raise ValueError(message) from error
 
 
-def _require_extra() -> None:
+def require_extra() -> None:
+    """Raise an `ImportError` that says how to install the extra, if it is missing."""
     try:
         import mistral_common  # noqa: F401  # asked for, not used
     except ImportError:

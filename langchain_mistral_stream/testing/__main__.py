@@ -14,16 +14,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted or terminated; return the exit status."""
     options = _parser().parse_args(arguments)
     rate = options.tokens_per_second
-    emulator = MistralEmulator(
-        api_key=options.api_key,
-        strict=not options.lenient,
-        pace=1 / rate if rate else 0.0,
-        jitter=options.jitter,
-        host=options.host,
-        port=options.port,
-    )
     try:
-        emulator.start()
+        emulator = MistralEmulator(
+            api_key=options.api_key,
+            strict=not options.lenient,
+            pace=1 / rate if rate else 0.0,
+            jitter=options.jitter,
+            exact_usage=options.exact_usage,
+            host=options.host,
+            port=options.port,
+        ).start()
+    except ImportError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except (OSError, OverflowError) as error:
         sys.stderr.write(f"cannot listen on port {options.port}: {error}\n")
         return 1
@@ -53,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=0.2,
         help="share of chance in each pause, 0 to 1",
+    )
+    parser.add_argument(
+        "--exact-usage",
+        action="store_true",
+        help="count usage in the model's tokens (needs the extra tokens)",
     )
     return parser
 

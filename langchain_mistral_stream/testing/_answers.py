@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from langchain_mistral_stream.testing._script import Answer, ToolCall
+from langchain_mistral_stream.testing._token_usage import token_usage
 
 _WORD_PIECE = re.compile(r"\s*\S{1,6}|\s+")
 _PADDING = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -69,12 +70,17 @@ def chunk(
 
 
 def chunks(
-    answer: Answer, request: Mapping[str, Any], envelope: Envelope
+    answer: Answer,
+    request: Mapping[str, Any],
+    envelope: Envelope,
+    *,
+    exact_usage: bool,
 ) -> list[Delta]:
     """Return the chunks of a streamed answer, `[DONE]` apart."""
     texts = _texts(answer, request)
     columns = [_deltas(answer, text, envelope.id) for text in texts]
-    usage = usage_of(answer, request)
+    messages = [_message(answer, text, envelope.id) for text in texts]
+    usage = _usage(answer, request, messages, exact=exact_usage)
     said: list[Delta] = []
     for row in zip_longest(*columns):
         for index, delta in enumerate(row):
@@ -89,18 +95,21 @@ def chunks(
 
 
 def completion(
-    answer: Answer, request: Mapping[str, Any], envelope: Envelope
+    answer: Answer,
+    request: Mapping[str, Any],
+    envelope: Envelope,
+    *,
+    exact_usage: bool,
 ) -> dict[str, Any]:
     """Return the same answer as the body of a plain request."""
+    reason = finish_reason(answer)
+    texts = _texts(answer, request)
+    messages = [_message(answer, text, envelope.id) for text in texts]
     choices = [
-        {
-            "index": index,
-            "finish_reason": finish_reason(answer),
-            "message": _message(answer, text, envelope.id),
-        }
-        for index, text in enumerate(_texts(answer, request))
+        {"index": index, "finish_reason": reason, "message": message}
+        for index, message in enumerate(messages)
     ]
-    usage = usage_of(answer, request)
+    usage = _usage(answer, request, messages, exact=exact_usage)
     whole = {**envelope.chunk(choices), "object": "chat.completion"}
     return whole if usage is None else {**whole, "usage": usage}
 
@@ -112,20 +121,29 @@ def finish_reason(answer: Answer) -> str | None:
     return answer.finish_reason
 
 
-def usage_of(answer: Answer, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the usage of an answer, counted in word pieces unless it was given."""
+def _usage(
+    answer: Answer,
+    request: Mapping[str, Any],
+    messages: Sequence[Delta],
+    *,
+    exact: bool,
+) -> Mapping[str, Any] | None:
+    """Return the usage of an answer: as given, in tokens or in word pieces."""
     if answer.usage != "auto":
         return answer.usage
-    prompt = sum(len(word_pieces(text)) for text in _prompt_texts(request))
     said = [*_texts(answer, request), answer.thinking]
     said += [_arguments(call) for call in answer.tool_calls]
-    completion_tokens = sum(len(word_pieces(text)) for text in said)
-    return {
-        "prompt_tokens": prompt,
-        "total_tokens": prompt + completion_tokens,
-        "completion_tokens": completion_tokens,
+    usage: dict[str, Any] = {
+        "prompt_tokens": sum(len(word_pieces(text)) for text in _prompt_texts(request)),
+        "total_tokens": 0,
+        "completion_tokens": sum(len(word_pieces(text)) for text in said),
         "prompt_tokens_details": {"cached_tokens": 0},
     }
+    if exact:
+        is_cut = finish_reason(answer) == "length"
+        usage |= token_usage(request, messages, is_cut=is_cut)
+    usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
+    return usage
 
 
 def _prompt_texts(request: Mapping[str, Any]) -> Iterator[str]:

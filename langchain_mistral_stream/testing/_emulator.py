@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
+from langchain_mistral_stream._tokens import require_extra
 from langchain_mistral_stream.testing._defaults import default_answer
 from langchain_mistral_stream.testing._fault_mix import FaultMix
 from langchain_mistral_stream.testing._ledger import Ledger, RecordedRequest
@@ -43,6 +44,7 @@ class MistralEmulator:
         strict: bool = True,
         pace: float = 0.0,
         jitter: float = 0.0,
+        exact_usage: bool = False,
         faults: FaultMix | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -54,14 +56,24 @@ class MistralEmulator:
             strict: Whether requests are checked as Mistral checks them.
             pace: Pause between events in seconds, for answers that name none.
             jitter: Share (0 to 1) by which those pauses are longer or shorter.
+            exact_usage: Whether usage is counted in the model's tokens, as Mistral
+                counts them, instead of in word pieces. Needs the extra `tokens`.
+                What only the server can count stays in word pieces: images and
+                documents behind addresses, audio, files.
             faults: Faults by chance, in answers that name none.
             host: Where to listen.
             port: Where to listen; 0 takes a free port.
+
+        Raises:
+            ImportError: `exact_usage` without the extra `tokens`.
         """
+        if exact_usage:
+            require_extra()
         self._api_key = api_key
         self._strict = strict
         self._pace = pace
         self._jitter = jitter
+        self._exact_usage = exact_usage
         self._faults = faults
         self._host = host
         self._port = port
@@ -224,7 +236,13 @@ class MistralEmulator:
             answer = self._scripted_answer(request) or default_answer(content)
             if self._faults is not None:
                 answer = self._faults.applied(answer, request.number)
-        return plan_of(answer, content, pace=self._pace, jitter=self._jitter)
+        return plan_of(
+            answer,
+            content,
+            pace=self._pace,
+            jitter=self._jitter,
+            exact_usage=self._exact_usage,
+        )
 
     def _scripted_answer(self, request: RecordedRequest) -> Answer | None:
         scripted = self._queue.popleft() if self._queue else self._always

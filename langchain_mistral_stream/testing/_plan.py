@@ -49,15 +49,16 @@ def plan_of(
     *,
     pace: float = 0.0,
     jitter: float = 0.0,
+    exact_usage: bool = False,
 ) -> Plan:
     """Return how an answer to the JSON of a request travels.
 
     `pace` is the pause between events, in seconds, and `jitter` its share of chance,
-    of an answer that names no pace.
+    of an answer that names no pace. `exact_usage` is counted in tokens.
     """
     if answer.pace is None:
         answer = replace(answer, pace=pace, jitter=jitter)
-    media_type, events = _body(answer, request)
+    media_type, events = _body(answer, request, exact_usage=exact_usage)
     is_stream = media_type == _STREAM
     if answer.steps is not None:
         steps = exact_steps(answer)
@@ -84,7 +85,9 @@ def plan_of(
     )
 
 
-def _body(answer: Answer, request: Mapping[str, Any]) -> tuple[str, list[bytes]]:
+def _body(
+    answer: Answer, request: Mapping[str, Any], *, exact_usage: bool
+) -> tuple[str, list[bytes]]:
     """Return the media type of an answer and its events; a plain body is one."""
     if answer.steps is not None:
         return _STREAM, []
@@ -96,21 +99,24 @@ def _body(answer: Answer, request: Mapping[str, Any]) -> tuple[str, list[bytes]]
     elif body is None and answer.status != HTTPStatus.OK:
         body = ""
     if body is None:
-        return _completion(answer, request)
+        return _completion(answer, request, exact_usage=exact_usage)
     if isinstance(body, (str, bytes)):
         return _HTML, [body.encode() if isinstance(body, str) else body]
     return _JSON, [orjson.dumps(body)]
 
 
-def _completion(answer: Answer, request: Mapping[str, Any]) -> tuple[str, list[bytes]]:
+def _completion(
+    answer: Answer, request: Mapping[str, Any], *, exact_usage: bool
+) -> tuple[str, list[bytes]]:
     envelope = Envelope(
         id=uuid.uuid4().hex,
         created=int(time.time()),
         model=answer.model or str(request.get("model")),
     )
     if not request.get("stream"):
-        return _JSON, [orjson.dumps(completion(answer, request, envelope))]
-    said: list[Any] = [*chunks(answer, request, envelope)]
+        whole = completion(answer, request, envelope, exact_usage=exact_usage)
+        return _JSON, [orjson.dumps(whole)]
+    said: list[Any] = [*chunks(answer, request, envelope, exact_usage=exact_usage)]
     if answer.done:
         said.append(_DONE)
     return _STREAM, [framed_event(one, crlf=answer.crlf) for one in said]

@@ -16,8 +16,6 @@ from typing import Any
 import aiohttp
 import pytest
 import requests
-from mistralai.client import Mistral
-from mistralai.client.errors import SDKError
 
 from langchain_mistral_stream.testing import (
     Answer,
@@ -1007,59 +1005,6 @@ def test_a_fault_has_one_place(places: dict[str, Any]) -> None:
     """Two places, or one before the beginning, are refused."""
     with pytest.raises(ValueError, match="after_events"):
         Drop(**places)
-
-
-def test_the_official_client_validates_every_kind_of_answer(
-    emulator: MistralEmulator,
-) -> None:
-    """Text, tools, thinking and models pass the models of the `mistralai` package."""
-    emulator.reply("Hi there", "Hi there", Answer(thinking="Hm", text="Yes"))
-    messages: list[Any] = [USER]
-    tools: list[Any] = [WEATHER]
-
-    with Mistral(
-        api_key="x", server_url=emulator.base_url.removesuffix("/v1")
-    ) as client:
-        plain = client.chat.complete(model="m", messages=messages)
-        events = list(client.chat.stream(model="m", messages=messages))
-        thinking = client.chat.complete(model="m", messages=messages)
-        called = client.chat.complete(
-            model="m", messages=messages, tools=tools, tool_choice="any"
-        )
-        streamed = list(
-            client.chat.stream(
-                model="m", messages=messages, tools=tools, tool_choice="required"
-            )
-        )
-        models = client.models.list()
-
-    last = events[-1].data
-    assert plain.choices[0].message.content == "Hi there"
-    assert "".join(one.data.choices[0].delta.content for one in events) == "Hi there"
-    assert (last.choices[0].finish_reason, last.usage.completion_tokens) == ("stop", 2)
-    assert [block.type for block in thinking.choices[0].message.content] == [
-        "thinking",
-        "text",
-    ]
-    for message in (called.choices[0].message, streamed[-1].data.choices[0].delta):
-        assert message.tool_calls[0].function.name == "get_weather"
-    assert models.data[0].id == "codestral-latest"
-
-
-def test_the_official_client_understands_the_errors(
-    emulator: MistralEmulator,
-) -> None:
-    """A scripted status surfaces as the client's own error."""
-    emulator.reply(Answer(status=429))
-    messages: list[Any] = [USER]
-
-    with (
-        Mistral(
-            api_key="x", server_url=emulator.base_url.removesuffix("/v1")
-        ) as client,
-        pytest.raises(SDKError, match="Rate limit exceeded"),
-    ):
-        client.chat.complete(model="m", messages=messages)
 
 
 def test_the_plugin_gives_each_test_an_emulator(pytester: pytest.Pytester) -> None:
