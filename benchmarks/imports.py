@@ -1,6 +1,7 @@
 """What an import costs: a fresh process for each measurement."""
 
 import json
+import os
 import subprocess
 import sys
 from functools import partial
@@ -91,8 +92,14 @@ def run(effort: Effort) -> Section:
 
 def _measure(module: str) -> Import:
     program = _PROGRAM.format(module=module)
+    # Where Python is told to keep no bytecode, ours alone would be compiled each time.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(  # noqa: S603  # the program above
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     return Import(*json.loads(done.stdout))
 

@@ -365,7 +365,7 @@ class ChatMistralStream(BaseChatModel):
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | Tool],
+        tools: Sequence[Tool],
         *,
         tool_choice: ToolChoice = None,
         strict: bool | None = None,

@@ -81,12 +81,12 @@ def test_import_loads_nothing_that_is_not_needed_yet() -> None:
     )
 
 
-def test_import_loads_requests_only_if_langchain_does() -> None:
-    """The sync transport is loaded by langchain-core's tracing, if at all."""
+def test_some_modules_are_loaded_only_if_langchain_does() -> None:
+    """The sync transport comes with langchain-core's tracing, tools when asked for."""
     ours = loaded_by("import langchain_mistral_stream")
     langchains = loaded_by("import langchain_core.language_models.chat_models")
 
-    assert {"requests", "urllib3"} & ours <= langchains
+    assert {"langchain_core.tools", "requests", "urllib3"} & ours <= langchains
 
 
 @pytest.mark.parametrize("name", PUBLIC)
