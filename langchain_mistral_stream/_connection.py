@@ -30,7 +30,6 @@ from langchain_mistral_stream._sessions import (
     new_session,
     no_auth,
     no_timeout,
-    proxy,
 )
 from langchain_mistral_stream._sse import EventFramer
 from langchain_mistral_stream.errors import MistralError
@@ -269,7 +268,6 @@ class Connection:
                         # Not bytes: of more than 1 MiB of them aiohttp warns.
                         data=io.BytesIO(body),
                         headers=settings.request_headers(accept),
-                        proxy=proxy(settings.url),
                         timeout=no_timeout(),
                         allow_redirects=False,
                         raise_for_status=False,

@@ -107,6 +107,7 @@ def new_async_session(settings: Settings) -> "aiohttp.ClientSession":
     trace.on_request_chunk_sent.append(_on_requested)
     return aiohttp.ClientSession(
         connector=Connector(limit=settings.max_concurrent or 0, ssl=_ssl(settings)),
+        proxy=_proxy(settings.url),
         trace_configs=[trace],
     )
 
@@ -150,7 +151,7 @@ def no_timeout() -> "aiohttp.ClientTimeout":
     return ClientTimeout()
 
 
-def proxy(url: str) -> str | None:
+def _proxy(url: str) -> str | None:
     """Return the proxy that the environment names for a URL, as requests would."""
     if not urllib.request.getproxies():
         return None

@@ -216,11 +216,11 @@ class ChatMistralStream(BaseChatModel):
     """Whether certificates are checked, or a file of authorities to trust."""
 
     session: Any = Field(default=None, exclude=True, repr=False)
-    """A `requests.Session` to use in sync code; never closed here."""
+    """A `requests.Session` to use in sync code, with its proxies; never closed here."""
 
     async_session: Any = Field(default=None, exclude=True, repr=False)
-    """An `aiohttp.ClientSession` to use in async code; never closed here. It belongs
-    to one event loop and does not survive `pickle`."""
+    """An `aiohttp.ClientSession` to use in async code, with its proxies; never closed
+    here. It belongs to one event loop and does not survive `pickle`."""
 
     _open: Connection | None = PrivateAttr(default=None)
 

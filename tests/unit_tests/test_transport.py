@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import requests
 import trustme
@@ -151,6 +152,19 @@ def test_no_proxy_is_obeyed(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
     answer = calls.invoke(model, "x")
+
+    assert answer.text == "You said: x"
+
+
+async def test_an_async_session_of_the_users_own_decides_on_proxies(
+    new_model: NewModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that does not trust the environment asks the server directly."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    async with aiohttp.ClientSession() as session:
+        answer = await new_model(async_session=session).ainvoke("x")
 
     assert answer.text == "You said: x"
 
