@@ -158,8 +158,8 @@ class Call:
             started=self.started + timedelta(microseconds=(zero - self.began) / 1e3),
             first_token_seconds=first_seconds,
             total_seconds=seconds,
-            tokens_per_second=_speed(
-                output, first_seconds if self._pieces > 1 else None, seconds
+            tokens_per_second=speed(
+                output, first_seconds, seconds, pieces=self._pieces
             ),
             chunk_waits=_waits(self._waits, zero, self._arrivals),
             chunk_offsets=tuple((at - zero) / 1e9 for at in self._arrivals),
@@ -218,9 +218,19 @@ def _waits(
     )
 
 
-def _speed(output: int | None, first: float | None, total: float) -> float | None:
-    """Return tokens per second; the first one's time is that of the prompt."""
-    tokens, seconds = (output or 0), total
-    if first is not None:
-        tokens, seconds = tokens - 1, total - first
-    return tokens / seconds if tokens > 0 and seconds > 0 else None
+def speed(
+    tokens: int | None, first: float | None, total: float, *, pieces: int
+) -> float | None:
+    """Return tokens per second, from the first token on: before it is the prompt's.
+
+    Args:
+        tokens: Tokens of the answer.
+        first: Seconds to the first token.
+        total: Seconds in all.
+        pieces: Chunks with content. Of one alone, which holds all tokens, the speed is
+            that of the whole call.
+    """
+    tokens = tokens or 0
+    if first is not None and pieces > 1:
+        tokens, total = tokens - 1, total - first
+    return tokens / total if tokens > 0 and total > 0 else None

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from langchain_core.messages import AIMessageChunk
 from pydantic import ValidationError
 
+from langchain_mistral_stream._rows import speed
 from langchain_mistral_stream._version import __version__
 from langchain_mistral_stream.chat_models import ChatMistralStream
 from langchain_mistral_stream.errors import MistralError
@@ -157,14 +158,14 @@ def _usage_option(base_url: str) -> dict[str, Any]:
 
 
 def _print_text(stream: Iterable[AIMessageChunk]) -> None:
-    line_end = ""
+    line_end, pieces = "", 0
     try:
         for chunk in stream:
-            line_end = "\n"
+            line_end, pieces = "\n", pieces + bool(chunk.content)
             print(chunk.text, end="", flush=True)
     finally:
         print(end=line_end, flush=True)
-    print(_figures(chunk), file=sys.stderr)
+    print(_figures(chunk, pieces=pieces), file=sys.stderr)
 
 
 def _print_json(stream: Iterable[AIMessageChunk]) -> None:
@@ -185,14 +186,13 @@ def _json_line(chunk: AIMessageChunk) -> dict[str, Any]:
     return {"text": chunk.text, **metadata, "usage": chunk.usage_metadata}
 
 
-def _figures(last: AIMessageChunk) -> str:
-    """One line of figures from a stream's last chunk.
+def _figures(last: AIMessageChunk, *, pieces: int) -> str:
+    """One line of figures from a stream's last chunk, after so many with content.
 
-    Tokens per second count from the first token on, so that neither connecting nor
-    reading the prompt is in them. What the server did not tell is left out.
+    What the server did not tell is left out.
     """
     metadata, usage = last.response_metadata, last.usage_metadata
-    total = metadata["latency"]["total_ns"]
+    total = metadata["latency"]["total_ns"] / 1e9
     first = metadata["latency"].get("first_token_ns")
     retries = metadata["attempts"] - 1
     parts = [metadata["finish_reason"]]
@@ -200,11 +200,12 @@ def _figures(last: AIMessageChunk) -> str:
         parts.append(f"{usage['input_tokens']} tokens in")
         parts.append(f"{usage['output_tokens']} out")
     if first is not None:
-        parts.append(f"first token {first / 1e9:.2f} s")
-    parts.append(f"total {total / 1e9:.2f} s")
-    if usage and first is not None and usage["output_tokens"] > 1:
-        speed = (usage["output_tokens"] - 1) / (total - first) * 1e9
-        parts.append(f"{speed:.1f} tokens/s")
+        first /= 1e9
+        parts.append(f"first token {first:.2f} s")
+    parts.append(f"total {total:.2f} s")
+    tokens = usage["output_tokens"] if usage else None
+    if per_second := speed(tokens, first, total, pieces=pieces):
+        parts.append(f"{per_second:.1f} tokens/s")
     parts.append(f"{retries} {'retry' if retries == 1 else 'retries'}")
     return f"[{', '.join(parts)}]"
 

@@ -31,7 +31,7 @@ def last_chunk(usage: UsageMetadata | None = USAGE, **metadata: Any) -> AIMessag
 
 def test_the_figures_are_one_line_of_all_there_is_to_tell() -> None:
     """Tokens per second count the 40 tokens after the first, over two seconds."""
-    line = cli._figures(last_chunk())
+    line = cli._figures(last_chunk(), pieces=40)
 
     assert line == (
         "[stop, 12 tokens in, 41 out, first token 0.50 s, total 2.50 s, "
@@ -41,9 +41,16 @@ def test_the_figures_are_one_line_of_all_there_is_to_tell() -> None:
 
 def test_figures_without_usage_leave_tokens_out() -> None:
     """A server that sends no usage is not said to have sent zero tokens."""
-    line = cli._figures(last_chunk(usage=None))
+    line = cli._figures(last_chunk(usage=None), pieces=40)
 
     assert line == "[stop, first token 0.50 s, total 2.50 s, 0 retries]"
+
+
+def test_the_speed_of_an_answer_in_one_piece_is_that_of_the_call() -> None:
+    """All tokens came with the first: there is no time after it to count."""
+    line = cli._figures(last_chunk(), pieces=1)
+
+    assert "16.4 tokens/s" in line
 
 
 @pytest.mark.parametrize("tokens", [0, 1])
@@ -51,7 +58,7 @@ def test_figures_of_one_token_have_no_speed(tokens: int) -> None:
     """Between the first token and itself there is no time to divide by."""
     usage = UsageMetadata(input_tokens=3, output_tokens=tokens, total_tokens=3 + tokens)
 
-    line = cli._figures(last_chunk(usage=usage))
+    line = cli._figures(last_chunk(usage=usage), pieces=40)
 
     assert "tokens/s" not in line
     assert f"{tokens} out" in line
@@ -59,7 +66,9 @@ def test_figures_of_one_token_have_no_speed(tokens: int) -> None:
 
 def test_figures_of_an_answer_without_content_have_no_first_token() -> None:
     """The first token's time is missing when no token came."""
-    line = cli._figures(last_chunk(latency={"chunk_ns": 5, "total_ns": SECOND}))
+    line = cli._figures(
+        last_chunk(latency={"chunk_ns": 5, "total_ns": SECOND}), pieces=40
+    )
 
     assert "first token" not in line
     assert "total 1.00 s" in line
@@ -70,7 +79,7 @@ def test_figures_of_an_answer_without_content_have_no_first_token() -> None:
 )
 def test_figures_count_retries_not_attempts(attempts: int, told: str) -> None:
     """The first request is no retry."""
-    line = cli._figures(last_chunk(attempts=attempts))
+    line = cli._figures(last_chunk(attempts=attempts), pieces=40)
 
     assert line.endswith(f" {told}]")
 
