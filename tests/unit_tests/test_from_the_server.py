@@ -67,6 +67,17 @@ def said(message: AIMessage) -> list[Json]:
     ]
 
 
+def thoughtful_calls(style: Any, fragments: int | None) -> Answer:
+    """An answer that thinks, speaks and calls two tools."""
+    return Answer(
+        thinking="Let me think",
+        text="A moment.",
+        thinking_style=style,
+        tool_calls=[CALL, OTHER],
+        tool_fragments=fragments,
+    )
+
+
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("version", ["v0", "v1"])
 def test_thinking_is_one_block_before_one_text(
@@ -102,15 +113,7 @@ def test_calls_after_thinking_are_whole(
     version: str,
 ) -> None:
     """Each call stands once in `tool_calls` and once among the content blocks."""
-    emulator.always(
-        Answer(
-            thinking="Let me think",
-            text="A moment.",
-            thinking_style=style,
-            tool_calls=[CALL, OTHER],
-            tool_fragments=fragments,
-        )
-    )
+    emulator.always(thoughtful_calls(style, fragments))
     model = new_model(output_version=version)
 
     for message in answers(calls, model):
@@ -139,15 +142,7 @@ def test_events_have_one_block_of_each(
     version: str,
 ) -> None:
     """Events v3: blocks begin once and end whole, tool calls parsed, usage once."""
-    emulator.always(
-        Answer(
-            thinking="Let me think",
-            text="A moment.",
-            thinking_style=style,
-            tool_calls=[CALL, OTHER],
-            tool_fragments=fragments,
-        )
-    )
+    emulator.always(thoughtful_calls(style, fragments))
 
     events = events_v3(calls, new_model(output_version=version))
 
