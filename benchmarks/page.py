@@ -49,9 +49,12 @@ Of the run of 2026-11-22:
 - *growth of `stream` and `astream`*: langchain-core keeps every chunk and adds them up
   at the end; its own row grows more than ours. `_stream` and `_astream`, which are this
   package alone, do not grow.
-- *import*: importing `langchain_core.language_models.chat_models` before all else made
-  the ratio 1.10 in a run of this benchmark alone, after the one on this page. What is
-  left is reading the modules and building pydantic's class of the model."""
+- *import*: this run was told to keep no bytecode (`PYTHONDONTWRITEBYTECODE`), so that
+  this package alone was compiled in each process, which the benchmark no longer lets
+  happen. With langchain-core's tools loaded only when used, a run of this benchmark
+  alone on 2026-11-24, on a machine with other work, gave 1.07 [1.04 to 1.22] by the
+  wall and 405 to 388 ms of CPU. What is left is building pydantic's class of the
+  model."""
 
 
 def page(sections: Sequence[Section]) -> str:
