@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import requests
 
 _READ_BYTES = 64 * 1024
+_REFUSAL_SECONDS = 5.0
+"""So long may the explanation of a refusal take."""
 _DRAIN_SECONDS = 0.25
 """After the last event only the end of the body is due; longer is not waited."""
 
@@ -64,7 +66,7 @@ class Body:
         self._read1: Callable[[int], bytes] = (
             partial(self._raw.read1, decode_content=True)
             if self._plain is None or self.headers.get("Content-Encoding")
-            else self._plain.read1
+            else partial(_read_whole, self._plain)
         )
 
     def read(self) -> bytes:
@@ -77,33 +79,33 @@ class Body:
             if self._socket is not None:
                 self._socket.settimeout(self._call.deadline.socket_timeout())
             read = self._read1(_READ_BYTES)
-            if not read and self._plain is not None and self._plain.length:
-                # Unlike `read`, `read1` takes a cut body of known length for whole.
-                raise http.client.IncompleteRead(b"", self._plain.length)
         except self._errors as error:
-            failure = self._call.failure(error)
+            failure = self._call.failure(error, self._errors)
         else:
             self._is_over = not read
             return read
         raise failure
 
-    def read_all(self, most: int, *, forgiving: bool = False) -> bytes:
-        """Read to the end, or to `most` bytes.
+    def read_all(self, most: int) -> bytes:
+        """Read to the end.
 
         Args:
-            most: Bytes.
-            forgiving: Return what came before a failure instead of raising it.
+            most: Bytes; of a longer body that many are returned.
         """
         said = bytearray()
-        try:
+        while len(said) < most and (read := self.read()):
+            self._call.deadline.event()
+            self._call.deadline.token()
+            said += read
+        return bytes(said)
+
+    def read_refusal(self, most: int) -> bytes:
+        """Read why the server refused: what it says of it soon, `most` bytes of it."""
+        self._call.deadline.ending(_REFUSAL_SECONDS)
+        said = bytearray()
+        with suppress(MistralError):
             while len(said) < most and (read := self.read()):
-                if not forgiving:
-                    self._call.deadline.event()
-                    self._call.deadline.token()
                 said += read
-        except MistralError:
-            if not forgiving:
-                raise
         return bytes(said)
 
     def drain(self) -> None:
@@ -158,24 +160,32 @@ class AsyncBody:
                 self._alarm.unset()
         except self._errors as error:
             read = _unread(content)
-            failure = self._call.failure(error)
+            failure = self._call.failure(error, self._errors)
             if not read:
                 raise failure from None
         self._is_over = not read
         return read
 
-    async def read_all(self, most: int, *, forgiving: bool = False) -> bytes:
-        """Read to the end, or to `most` bytes; see `Body.read_all`."""
+    async def read_all(self, most: int) -> bytes:
+        """Read to the end.
+
+        Args:
+            most: Bytes; of a longer body that many are returned.
+        """
         said = bytearray()
-        try:
+        while len(said) < most and (read := await self.read()):
+            self._call.deadline.event()
+            self._call.deadline.token()
+            said += read
+        return bytes(said)
+
+    async def read_refusal(self, most: int) -> bytes:
+        """Read why the server refused: what it says of it soon, `most` bytes of it."""
+        self._call.deadline.ending(_REFUSAL_SECONDS)
+        said = bytearray()
+        with suppress(MistralError):
             while len(said) < most and (read := await self.read()):
-                if not forgiving:
-                    self._call.deadline.event()
-                    self._call.deadline.token()
                 said += read
-        except MistralError:
-            if not forgiving:
-                raise
         return bytes(said)
 
     async def drain(self) -> None:
@@ -267,6 +277,14 @@ def _plain(response: "requests.Response") -> http.client.HTTPResponse | None:
     """Find what requests and urllib3 wrap, unless an adapter is a user's own."""
     plain = getattr(response.raw, "_fp", None)
     return plain if isinstance(plain, http.client.HTTPResponse) else None
+
+
+def _read_whole(plain: http.client.HTTPResponse, most: int) -> bytes:
+    """Read as `read1` does, but do not take a cut body of known length for whole."""
+    read = plain.read1(most)
+    if not read and plain.length:
+        raise http.client.IncompleteRead(b"", plain.length)
+    return read
 
 
 def _socket(plain: http.client.HTTPResponse | None) -> socket.socket | None:

@@ -30,6 +30,8 @@ from langchain_mistral_stream.errors import (
     said_error,
 )
 
+_STALE_CONNECTIONS = 4
+"""So many pooled connections may turn out dead before one attempt is given up."""
 _SLACK = 0.01
 """Seconds. A wait may end this much before the limit that ended it."""
 
@@ -58,11 +60,12 @@ class Call:
         settings: Of the connection that makes it.
     """
 
-    __slots__ = ("_settings", "attempts", "deadline", "stopwatch")
+    __slots__ = ("_settings", "_stale", "attempts", "deadline", "stopwatch")
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.attempts = 0
+        self._stale = 0
         self.stopwatch = Stopwatch()
         self.deadline = Deadline(settings.limits)
 
@@ -71,16 +74,25 @@ class Call:
         """How the call is retried: never past its total limit."""
         return RetryPolicy(self._settings.max_retries, allows=self.deadline.allows)
 
-    def was_stale(self, failure: MistralError) -> bool:
+    def begin_attempt(self) -> None:
+        """Count an attempt, which may be sent over several connections."""
+        self.attempts += 1
+        self._stale = 0
+
+    def sends_again(self, failure: MistralError) -> bool:
         """Tell whether a request failed because its pooled connection was dead.
 
         Servers close idle connections, and may do so just when one is used again. The
-        request is then sent over another one, at once.
+        request is then sent over another one, at once, a few times at most.
         """
+        self._stale += 1
         is_drop = isinstance(failure, MistralConnectionError)
-        return is_drop and not self.deadline.has_connected
+        is_stale = is_drop and not self.deadline.has_connected
+        return is_stale and self._stale < _STALE_CONNECTIONS
 
-    def failure(self, error: BaseException) -> MistralError:
+    def failure(
+        self, error: BaseException, errors: tuple[type[Exception], ...]
+    ) -> MistralError:
         """Say what an error of the transport means.
 
         If a limit has run out, that is what it means. Otherwise the connection
@@ -90,8 +102,9 @@ class Call:
         left = self.deadline.left()
         if left is not None and left < _SLACK:
             return self.deadline.error()
+        reason = _reason(error, errors)
         return MistralConnectionError(
-            f"The connection to {self._settings.host} failed ({_reason(error)}), "
+            f"The connection to {self._settings.host} failed ({reason}), "
             f"attempt {self.attempts} of {self._settings.max_retries + 1}"
         )
 
@@ -179,11 +192,12 @@ class RequestWatch:
         timer: Around the request.
     """
 
-    __slots__ = ("_deadline", "_timer")
+    __slots__ = ("_deadline", "_is_over", "_timer")
 
     def __init__(self, deadline: Deadline, timer: Timeout) -> None:
         self._deadline = deadline
         self._timer = timer
+        self._is_over = False
         self._set()
 
     def connecting(self) -> None:
@@ -192,9 +206,16 @@ class RequestWatch:
         self._set()
 
     def requested(self) -> None:
-        """Note that the request has been sent."""
+        """Note that a part of the request has been sent."""
+        if self._is_over:
+            # The answer came first, and has limits of its own.
+            return
         self._deadline.requested()
         self._set()
+
+    def end(self) -> None:
+        """Note that the answer has begun; aiohttp may still be sending."""
+        self._is_over = True
 
     def _set(self) -> None:
         left = self._deadline.left()
@@ -216,9 +237,12 @@ def _rate_limits(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _reason(error: BaseException) -> str:
-    """What the innermost error says, in the system's words."""
-    while inner := error.__cause__ or error.__context__:
+def _reason(error: BaseException, errors: tuple[type[Exception], ...]) -> str:
+    """What the innermost error of the transport says, in the system's words.
+
+    Beyond it may stand what the caller was handling when it made the call.
+    """
+    while isinstance(inner := error.__cause__ or error.__context__, errors):
         error = inner
     if isinstance(error, (ssl.SSLError, socket.gaierror)):
         return error.strerror or type(error).__name__

@@ -40,12 +40,8 @@ if TYPE_CHECKING:
 
 _LARGEST_ERROR = 64 * 1024
 _LARGEST_ANSWER = 64 * 1024 * 1024
-_STALE_CONNECTIONS = 4
-"""So many pooled connections may turn out dead before one attempt is given up."""
 _USAGE_SECONDS = 5.0
 """After the finish reason only the usage is due; longer is not waited."""
-_REFUSAL_SECONDS = 5.0
-"""So long may the explanation of a refusal take."""
 _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
 
@@ -195,8 +191,7 @@ class Connection:
         source = Body(self._posted(body, call, accept), call)
         try:
             if not _is_answer(source, accept):
-                call.deadline.ending(_REFUSAL_SECONDS)
-                said = source.read_all(_LARGEST_ERROR, forgiving=True)
+                said = source.read_refusal(_LARGEST_ERROR)
                 raise call.refusal(source.status, source.headers, said)
             yield source
         finally:
@@ -210,74 +205,90 @@ class Connection:
         source = AsyncBody(await self._aposted(body, call, accept), call)
         try:
             if not _is_answer(source, accept):
-                call.deadline.ending(_REFUSAL_SECONDS)
-                said = await source.read_all(_LARGEST_ERROR, forgiving=True)
+                said = await source.read_refusal(_LARGEST_ERROR)
                 raise call.refusal(source.status, source.headers, said)
             yield source
         finally:
             source.close()
 
     def _posted(self, body: bytes, call: Call, accept: str) -> "requests.Response":
-        from langchain_mistral_stream._limited import limited  # noqa: PLC0415
-
-        call.attempts += 1
-        settings = self.settings
-        session = settings.session or self._sessions.get(os.getpid())
-        if session is None:
-            session = self._sessions.setdefault(os.getpid(), new_session(settings))
-        for _ in range(_STALE_CONNECTIONS):
-            call.deadline.begin()
-            if settings.session:
-                # The user's session reports nothing: waiting for a place counts too.
-                call.deadline.connecting()
+        call.begin_attempt()
+        while True:
             try:
-                with limited(call.deadline):
-                    return session.post(
-                        settings.url,
-                        data=RequestBody(body, call.deadline.requested),
-                        headers=settings.request_headers(accept),
-                        auth=no_auth,
-                        timeout=call.deadline.ahead(),
-                        verify=settings.verify,
-                        allow_redirects=False,
-                        stream=True,
-                    )
+                return self._sent(body, call, accept)
             except sync_errors() as error:
-                failure = call.failure(error)
-            if not call.was_stale(failure):
-                break
-        raise failure
+                failure = call.failure(error, sync_errors())
+            if not call.sends_again(failure):
+                raise failure
 
     async def _aposted(
         self, body: bytes, call: Call, accept: str
     ) -> "aiohttp.ClientResponse":
-        call.attempts += 1
+        call.begin_attempt()
+        while True:
+            try:
+                return await self._asent(body, call, accept)
+            except async_errors() as error:
+                failure = call.failure(error, async_errors())
+            if not call.sends_again(failure):
+                raise failure
+
+    def _sent(self, body: bytes, call: Call, accept: str) -> "requests.Response":
+        """Send a request over one connection."""
+        from langchain_mistral_stream._limited import limited  # noqa: PLC0415
+
+        settings = self.settings
+        session = settings.session or self._session()
+        call.deadline.begin()
+        if settings.session:
+            # The user's session reports nothing: waiting for a place counts too.
+            call.deadline.connecting()
+        with limited(call.deadline):
+            return session.post(
+                settings.url,
+                data=RequestBody(body, call.deadline.requested),
+                headers=settings.request_headers(accept),
+                auth=no_auth,
+                timeout=call.deadline.ahead(),
+                verify=settings.own_verify,
+                allow_redirects=False,
+                stream=True,
+            )
+
+    async def _asent(
+        self, body: bytes, call: Call, accept: str
+    ) -> "aiohttp.ClientResponse":
+        """Send a request over one connection; see `_sent`."""
         settings = self.settings
         session = settings.async_session or await self._loop_session()
-        for _ in range(_STALE_CONNECTIONS):
-            call.deadline.begin()
+        call.deadline.begin()
+        async with asyncio.timeout(None) as timer:
+            watch = RequestWatch(call.deadline, timer)
+            if settings.async_session:
+                # The user's session reports nothing: connecting counts too.
+                watch.connecting()
+                watch.requested()
             try:
-                async with asyncio.timeout(None) as timer:
-                    watch = RequestWatch(call.deadline, timer)
-                    if settings.async_session:
-                        # The user's session reports nothing: connecting counts too.
-                        watch.connecting()
-                        watch.requested()
-                    return await session.post(
-                        settings.url,
-                        # Not bytes: of more than 1 MiB of them aiohttp warns.
-                        data=io.BytesIO(body),
-                        headers=settings.request_headers(accept),
-                        timeout=no_timeout(),
-                        allow_redirects=False,
-                        raise_for_status=False,
-                        trace_request_ctx=watch,
-                    )
-            except async_errors() as error:
-                failure = call.failure(error)
-            if not call.was_stale(failure):
-                break
-        raise failure
+                return await session.post(
+                    settings.url,
+                    # Not bytes: of more than 1 MiB of them aiohttp warns.
+                    data=io.BytesIO(body),
+                    headers=settings.request_headers(accept),
+                    timeout=no_timeout(),
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    trace_request_ctx=watch,
+                )
+            finally:
+                watch.end()
+
+    def _session(self) -> "requests.Session":
+        """Give the session of this process."""
+        session = self._sessions.get(os.getpid())
+        if session is None:
+            new = new_session(self.settings)
+            session = self._sessions.setdefault(os.getpid(), new)
+        return session
 
     async def _loop_session(self) -> "aiohttp.ClientSession":
         """Give the session of the running loop."""

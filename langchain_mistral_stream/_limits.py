@@ -53,6 +53,7 @@ class Deadline:
         "_is_connecting",
         "_is_silent",
         "_limits",
+        "_silence",
         "_total_at",
         "has_connected",
     )
@@ -68,6 +69,7 @@ class Deadline:
     def begin(self) -> None:
         """Begin an attempt: only the total limit counts."""
         self._at = self._first_token_at = _NEVER
+        self._silence = self._limits.silence
         self._is_connecting = False
         self._is_silent = True
         self.has_connected = False
@@ -86,6 +88,7 @@ class Deadline:
 
     def ending(self, seconds: float) -> None:
         """Note that all that matters has come: what follows is waited for briefly."""
+        self._silence = seconds
         self._at = self._clock() + seconds
         self._first_token_at = _NEVER
         self._is_silent = True
@@ -135,7 +138,7 @@ class Deadline:
         elif self._is_connecting:
             what, limit, seconds = _CONNECT, "connect_timeout", limits.connect
         elif self._at <= self._first_token_at:
-            what, limit, seconds = _SILENCE, "timeout", limits.silence
+            what, limit, seconds = _SILENCE, "timeout", self._silence
         else:
             what, limit, seconds = (
                 _BEGINNING,

@@ -119,10 +119,15 @@ def request_parameters(
     if tools := parameters.get("tools"):
         parameters["tools"] = wire_tools(tools)
     if "tool_choice" in parameters:
-        choice = wire_tool_choice(
-            parameters["tool_choice"], tool_names(parameters.get("tools") or ())
+        offered = tool_names(parameters.get("tools") or ())
+        choice = parameters["tool_choice"]
+        # A field may name a tool that only some calls offer.
+        is_idle = (
+            not offered and isinstance(choice, str) and choice not in _TOOL_CHOICES
         )
-        parameters["tool_choice"] = choice
+        parameters["tool_choice"] = (
+            None if is_idle else wire_tool_choice(choice, offered)
+        )
     # After the merge, so that a call can take back what a field says.
     return {name: value for name, value in parameters.items() if value not in _EMPTY}
 

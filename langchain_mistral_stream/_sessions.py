@@ -55,6 +55,11 @@ class Settings:
         """Host and port, for messages."""
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
+    @property
+    def own_verify(self) -> bool | str | None:
+        """What to tell `requests`: nothing where the user's session says it."""
+        return None if self.session is not None and self.verify is True else self.verify
+
     def request_headers(self, accept: str) -> dict[str, str]:
         """Return the headers of a request, the key among them.
 

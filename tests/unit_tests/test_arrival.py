@@ -1,6 +1,9 @@
 """A chunk reaches its consumer when its bytes arrive, not when more do."""
 
 import asyncio
+import re
+import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +13,7 @@ from langchain_mistral_stream import ChatMistralStream
 from langchain_mistral_stream.testing import Answer, MistralEmulator, Stall, chunk
 from tests.conftest import Calls
 
+UPLOAD = 20_000_000
 BODIES: dict[str, dict[str, Any]] = {
     "chunked": {"framing": "chunked"},
     "ended by a close": {"framing": "close"},
@@ -124,3 +128,42 @@ def _whole_answer() -> bytes:
 
     event = chunk({"content": "One"}, finish_reason="stop")
     return b"data: " + orjson.dumps(event) + b"\n\ndata: [DONE]\n\n"
+
+
+def test_an_answer_may_begin_before_the_request_has_been_sent(calls: Calls) -> None:
+    """What is still to be sent does not end the stream, nor does the stream end it."""
+    sent = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += connection.recv(1000)
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                b"Connection: close\r\n\r\n"
+                b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
+            )
+            head, _, begun = head.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            assert length is not None
+            left = int(length[1]) - len(begun)
+            while left and (read := connection.recv(1 << 20)):
+                left -= len(read)
+            if not left:
+                sent.set()
+            connection.sendall(
+                b'data: {"choices":[{"index":0,"delta":{"content":""},'
+                b'"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+            )
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=lambda: answer(server.accept()[0]))
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        model = ChatMistralStream(base_url=url, max_retries=0, timeout=20)
+        chunks = calls.stream(model, "x" * UPLOAD)
+        thread.join()
+
+    assert "".join(chunk.text for chunk in chunks) == "Hi"
+    assert sent.is_set()

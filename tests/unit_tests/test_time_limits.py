@@ -11,6 +11,7 @@ import pytest
 
 from langchain_mistral_stream import (
     ChatMistralStream,
+    MistralInvalidRequestError,
     MistralStreamInterruptedError,
     MistralStreamTimeoutError,
     MistralTimeoutError,
@@ -70,6 +71,28 @@ def test_a_silence_in_mid_stream_is_given_up(
     assert error.limit == "timeout"
     assert error.partial is not None
     assert error.partial.text == "One two"
+
+
+def test_without_a_timeout_a_whole_answer_survives_a_server_that_does_not_end_it(
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """What comes after the last event has a limit of its own."""
+    emulator.reply(Answer(text="One", faults=Stall(after_events=99)))
+
+    chunks = calls.stream(new_model(timeout=None), "Count")
+
+    assert "".join(chunk.text for chunk in chunks) == "One"
+
+
+def test_without_a_timeout_a_refusal_that_stalls_is_still_told(
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """The status is known; its explanation is not waited for without end."""
+    emulator.reply(Answer(status=400, faults=Stall(after_bytes=1)))
+
+    _, error = calls.collect(new_model(timeout=None), "Count")
+
+    assert isinstance(error, MistralInvalidRequestError)
 
 
 @pytest.mark.parametrize("ping", PINGS, ids=["silent", "pings"])

@@ -307,6 +307,20 @@ def test_tools_of_every_kind_are_legal(
     assert refusals(emulator.requests[-1].body) == []
 
 
+def test_a_field_may_name_a_tool_that_is_bound_later(
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """Calls without tools leave it out."""
+    model = new_model(tool_choice="get_weather")
+
+    calls.invoke(model, "x")
+    calls.invoke(model.bind_tools([get_weather]), "x")
+
+    without, with_tools = (request.json for request in emulator.requests)
+    assert "tool_choice" not in without
+    assert with_tools["tool_choice"]["function"]["name"] == "get_weather"
+
+
 @pytest.mark.parametrize(
     ("choice", "wire"),
     [

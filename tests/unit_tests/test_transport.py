@@ -81,6 +81,26 @@ def test_an_authority_of_the_users_own_is_trusted(
     assert answer.text == "You said: x"
 
 
+def test_a_session_of_the_users_own_decides_whom_to_trust(
+    tls_url: str,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its `verify` counts where the model's says nothing."""
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    file = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(file))
+
+    with requests.Session() as session:
+        session.verify = str(file)
+        model = ChatMistralStream(base_url=tls_url, session=session, max_retries=0)
+        answer = model.invoke("x")
+
+    assert answer.text == "You said: x"
+
+
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_an_authority_of_the_environment_is_trusted(
     variable: str,
@@ -167,6 +187,19 @@ async def test_an_async_session_of_the_users_own_decides_on_proxies(
         answer = await new_model(async_session=session).ainvoke("x")
 
     assert answer.text == "You said: x"
+
+
+def test_what_the_caller_was_handling_is_no_reason_of_a_failure(calls: Calls) -> None:
+    """A fallback called in an `except` block is told why it failed itself."""
+    model = ChatMistralStream(base_url="http://127.0.0.1:9/v1", max_retries=0)
+
+    try:
+        raise KeyError("x")
+    except KeyError:
+        _, error = calls.collect(model, "x")
+
+    assert isinstance(error, MistralConnectionError)
+    assert "KeyError" not in str(error)
 
 
 def test_default_headers_are_sent(
