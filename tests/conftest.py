@@ -1,6 +1,7 @@
 """What all tests share: an emulated API, a model on it, and both ways to call it."""
 
 import asyncio
+import gc
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, closing
@@ -119,6 +120,16 @@ class AsyncCalls(Calls):
         self, runnable: Runnable[Any, Any], given: Sequence[Any], **kwargs: Any
     ) -> list[Any]:
         return asyncio.run(runnable.abatch(list(given), **kwargs))
+
+
+def pytest_collection_finish() -> None:
+    """Take what is loaded out of the garbage collector's sight.
+
+    A full collection of all libraries and tests stops every thread for half a second,
+    and tests compare times.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=[SyncCalls, AsyncCalls], ids=lambda way: way.mode)
