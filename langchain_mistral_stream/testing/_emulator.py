@@ -95,7 +95,8 @@ class MistralEmulator:
         listening: Future[int] = Future()
         with self._switching:
             self._thread = threading.Thread(
-                target=lambda: asyncio.run(self._run(listening)),
+                target=self._serve,
+                args=(listening,),
                 name="mistral-emulator",
                 daemon=True,
             )
@@ -203,6 +204,11 @@ class MistralEmulator:
             TimeoutError: It did not within `timeout` seconds.
         """
         self._ledger.wait_until(condition, timeout, what="the emulator's condition")
+
+    def _serve(self, listening: Future[int]) -> None:
+        # The server watches its socket itself, which Windows' own loop cannot.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(self._run(listening))
 
     async def _run(self, listening: Future[int]) -> None:
         self._loop = asyncio.get_running_loop()

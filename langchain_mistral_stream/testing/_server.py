@@ -8,6 +8,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -178,6 +179,7 @@ class Server:
         self._ledger = ledger
         self._connections: set[_Connection] = set()
         self._transmissions: set[_Transmission] = set()
+        self._accepting: set[asyncio.Task[object]] = set()
         self._stopping = asyncio.Event()
 
     async def run(self, host: str, port: int, listening: Callable[[int], None]) -> None:
@@ -192,21 +194,28 @@ class Server:
         def connection() -> _Connection:
             return _Connection(handler, loop, self._ledger, self._connections)
 
-        server = await loop.create_server(connection, host, port, backlog=1024)
-        listening(server.sockets[0].getsockname()[1])
-        await self._stopping.wait()
-        server.close()
-        # Connections that have been accepted become transports, which can be closed.
-        for _ in range(3):
-            await asyncio.sleep(0)
-        for one in set(self._connections):
-            one.is_answering = False
-            if one.transport is not None:
-                one.transport.abort()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        def accept() -> None:
+            with suppress(BlockingIOError):
+                while True:
+                    endpoint, _ = entrance.accept()
+                    accepted = loop.connect_accepted_socket(connection, endpoint)
+                    self._accepting.add(task := loop.create_task(accepted))
+                    task.add_done_callback(self._accepting.discard)
+
+        # Not `create_server`: it leaks the connections that it is accepting when it is
+        # closed, and complains of them in asyncio's debug mode.
+        with socket.create_server((host, port), backlog=1024) as entrance:
+            entrance.settimeout(0)
+            loop.add_reader(entrance, accept)
+            listening(entrance.getsockname()[1])
+            await self._stopping.wait()
+            loop.remove_reader(entrance)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for one in set(self._connections):
+                one.is_answering = False
+                if one.transport is not None:
+                    one.transport.abort()
+            await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
 
     def stop(self) -> None:
         """End `run`, at once, whatever is under way."""

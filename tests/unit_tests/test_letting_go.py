@@ -355,6 +355,13 @@ PROGRAMS = {
             task.cancel()
         asyncio.run(go())
     """,
+    "an emulator that closes on newcomers": """
+        import socket
+        host, port = emulator.base_url.split('/')[2].split(':')
+        clients = [socket.create_connection((host, int(port))) for _ in range(5)]
+        emulator.close()
+        for client in clients: client.close()
+    """,
     "a retry": """
         emulator.reply(Answer(status=503, retry_after=0))
         list(model.stream('x'))
