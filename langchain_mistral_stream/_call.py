@@ -10,12 +10,12 @@ import ssl
 import time
 from asyncio import Timeout, get_running_loop
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from langchain_mistral_stream._chunks import is_error
 from langchain_mistral_stream._latency import Stopwatch
-from langchain_mistral_stream._limits import Deadline
+from langchain_mistral_stream._limits import Deadline, TimeLimits
 from langchain_mistral_stream._retry import RetryPolicy, retry_after
 from langchain_mistral_stream._sessions import Settings
 from langchain_mistral_stream._wire import ResponseJSON
@@ -53,26 +53,48 @@ class Answer:
     stopwatch: Stopwatch
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a call may take.
+
+    Attributes:
+        limits: Time limits.
+        max_retries: Requests after the first one.
+    """
+
+    limits: TimeLimits = field(default_factory=TimeLimits)
+    max_retries: int = 0
+
+
 class Call:
     """A call and its attempts so far.
 
     Args:
         settings: Of the connection that makes it.
+        terms: What it may take.
     """
 
-    __slots__ = ("_settings", "_stale", "attempts", "deadline", "stopwatch")
+    __slots__ = (
+        "_max_retries",
+        "_settings",
+        "_stale",
+        "attempts",
+        "deadline",
+        "stopwatch",
+    )
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, terms: Terms) -> None:
         self._settings = settings
+        self._max_retries = terms.max_retries
         self.attempts = 0
         self._stale = 0
         self.stopwatch = Stopwatch()
-        self.deadline = Deadline(settings.limits)
+        self.deadline = Deadline(terms.limits)
 
     @property
     def policy(self) -> RetryPolicy:
         """How the call is retried: never past its total limit."""
-        return RetryPolicy(self._settings.max_retries, allows=self.deadline.allows)
+        return RetryPolicy(self._max_retries, allows=self.deadline.allows)
 
     def begin_attempt(self) -> None:
         """Count an attempt, which may be sent over several connections."""
@@ -105,7 +127,7 @@ class Call:
         reason = _reason(error, errors)
         return MistralConnectionError(
             f"The connection to {self._settings.host} failed ({reason}), "
-            f"attempt {self.attempts} of {self._settings.max_retries + 1}"
+            f"attempt {self.attempts} of {self._max_retries + 1}"
         )
 
     def refusal(

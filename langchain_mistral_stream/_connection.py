@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from langchain_core.outputs import ChatGenerationChunk
@@ -20,6 +21,7 @@ from langchain_mistral_stream._call import (
     Call,
     RequestBody,
     RequestWatch,
+    Terms,
     request_id,
 )
 from langchain_mistral_stream._chunks import ChunkReader
@@ -66,22 +68,23 @@ class Connection:
         self._loops: dict[asyncio.AbstractEventLoop, LoopSession] = {}
 
     def __reduce__(self) -> tuple[type[Self], tuple[Settings]]:
-        """Copies and pickles begin without a session."""
-        return type(self), (self.settings,)
+        """Copies and pickles begin without a session of ours, or of one event loop."""
+        return type(self), (replace(self.settings, async_session=None),)
 
     def stream(
-        self, body: bytes, new_reader: NewReader
+        self, body: bytes, new_reader: NewReader, terms: Terms
     ) -> Generator[ChatGenerationChunk]:
         """Post a request and yield the chunks of its answer.
 
         Args:
             body: The request, encoded.
             new_reader: Makes the reader of an attempt.
+            terms: What the call may take.
 
         Raises:
             MistralError: The request failed for good, or the stream broke.
         """
-        call = Call(self.settings)
+        call = Call(self.settings, terms)
         begun: _Begun = call.policy.retrying()(self._begun, body, call, new_reader)
         first, chunks = begun
         with closing(chunks):
@@ -89,10 +92,10 @@ class Connection:
             yield from chunks
 
     async def astream(
-        self, body: bytes, new_reader: NewReader
+        self, body: bytes, new_reader: NewReader, terms: Terms
     ) -> AsyncGenerator[ChatGenerationChunk]:
         """Post a request and yield the chunks of its answer; see `stream`."""
-        call = Call(self.settings)
+        call = Call(self.settings, terms)
         begun: _AsyncBegun = await call.policy.async_retrying()(
             self._abegun, body, call, new_reader
         )
@@ -102,18 +105,18 @@ class Connection:
             async for chunk in chunks:
                 yield chunk
 
-    def fetch(self, body: bytes) -> Answer:
+    def fetch(self, body: bytes, terms: Terms) -> Answer:
         """Post a request and return its whole answer.
 
         Raises:
             MistralError: The request failed for good.
         """
-        call = Call(self.settings)
+        call = Call(self.settings, terms)
         return call.policy.retrying()(self._fetched, body, call)
 
-    async def afetch(self, body: bytes) -> Answer:
+    async def afetch(self, body: bytes, terms: Terms) -> Answer:
         """Post a request and return its whole answer; see `fetch`."""
-        call = Call(self.settings)
+        call = Call(self.settings, terms)
         return await call.policy.async_retrying()(self._afetched, body, call)
 
     def close(self) -> None:

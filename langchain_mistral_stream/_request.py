@@ -118,15 +118,12 @@ def request_parameters(
     }
     if tools := parameters.get("tools"):
         parameters["tools"] = wire_tools(tools)
-    if "tool_choice" in parameters:
-        offered = tool_names(parameters.get("tools") or ())
-        choice = parameters["tool_choice"]
+    if (choice := parameters.get("tool_choice")) is not None:
+        offered = parameters.get("tools") or ()
         # A field may name a tool that only some calls offer.
-        is_idle = (
-            not offered and isinstance(choice, str) and choice not in _TOOL_CHOICES
-        )
+        is_idle = not offered and call.get("tool_choice") is None and _is_name(choice)
         parameters["tool_choice"] = (
-            None if is_idle else wire_tool_choice(choice, offered)
+            None if is_idle else wire_tool_choice(choice, tool_names(offered))
         )
     # After the merge, so that a call can take back what a field says.
     return {name: value for name, value in parameters.items() if value not in _EMPTY}
@@ -262,6 +259,11 @@ def wire_tool_choice(
         choice = _TOOL_CHOICES.get(tool_choice)
         return choice or _named_choice(tool_choice, tool_names)
     return "required" if tool_choice else None
+
+
+def _is_name(tool_choice: ToolChoice) -> bool:
+    is_word = isinstance(tool_choice, bool) or tool_choice in tuple(_TOOL_CHOICES)
+    return not is_word
 
 
 def _chosen_name(tool_choice: Mapping[str, Any]) -> str:

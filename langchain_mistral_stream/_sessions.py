@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from langchain_mistral_stream._limits import TimeLimits
 from langchain_mistral_stream._version import __version__
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ class Settings:
         api_key: Sent as a bearer token; without one no `Authorization` is sent.
         headers: The user's own, sent with every request.
         verify: As in requests: check certificates, or a file of authorities.
-        limits: Time limits.
-        max_retries: Requests after the first one.
         max_concurrent: Most connections open at once; `None` is no limit.
         session: The user's own, left open by `close`.
         async_session: The user's own, left open by `aclose`.
@@ -44,8 +41,6 @@ class Settings:
     api_key: SecretStr | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     verify: bool | str = True
-    limits: TimeLimits = field(default_factory=TimeLimits)
-    max_retries: int = 3
     max_concurrent: int | None = None
     session: "requests.Session | None" = None
     async_session: "aiohttp.ClientSession | None" = None

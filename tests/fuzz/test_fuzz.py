@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from langchain_mistral_stream import ChatMistralStream, MistralError
-from langchain_mistral_stream._call import Call
+from langchain_mistral_stream._call import Call, Terms
 from langchain_mistral_stream._chunks import ChunkReader
 from langchain_mistral_stream._connection import _Stream
 from langchain_mistral_stream._sessions import Settings
@@ -60,7 +60,7 @@ def _reads(body: bytes, cuts: Sequence[int]) -> Iterator[bytes]:
 
 def _read(body: bytes, cuts: Sequence[int]) -> None:
     """Take a body through all that lies between a socket and a consumer."""
-    stream = _Stream(Call(Settings("http://localhost/v1")), ChunkReader)
+    stream = _Stream(Call(Settings("http://localhost/v1"), Terms()), ChunkReader)
     positions = []
     try:
         try:

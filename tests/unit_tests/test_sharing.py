@@ -120,6 +120,23 @@ def test_a_used_model_can_be_copied(
     assert twin.temperature == 0.5
 
 
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES.keys())
+def test_closing_a_copy_leaves_the_original_open(
+    copied: Callable[[ChatMistralStream], ChatMistralStream],
+    model: ChatMistralStream,
+) -> None:
+    """Each has connections of its own, and its streams go on."""
+
+    async def go() -> str:
+        stream = model.astream("One two")
+        first = await anext(stream)
+        async with copied(model) as twin:
+            await twin.ainvoke("x")
+        return first.text + "".join([chunk.text async for chunk in stream])
+
+    assert asyncio.run(go()) == "You said: One two"
+
+
 def test_a_copy_with_another_address_goes_there(
     calls: Calls, model: ChatMistralStream
 ) -> None:
@@ -196,11 +213,12 @@ def test_sessions_of_the_users_own_are_used_and_left_open(
 
 
 def test_a_pickle_leaves_the_users_async_session_behind(new_model: NewModel) -> None:
-    """It belongs to a loop; a `requests.Session` travels."""
+    """It belongs to a loop, also after use; a `requests.Session` travels."""
 
     async def go() -> ChatMistralStream:
         async with aiohttp.ClientSession() as session:
             model = new_model(async_session=session, session=requests.Session())
+            await model.ainvoke("x")
             assert copy.deepcopy(model).async_session is session
             copied: ChatMistralStream = pickle.loads(pickle.dumps(model))
             return copied
