@@ -14,7 +14,7 @@ from langchain_mistral_stream.testing import (
     MistralEmulator,
     Stall,
 )
-from tests.examples.browser import CHROMIUM, new_page
+from tests.browser import CHROMIUM, new_page
 
 pytestmark = pytest.mark.examples
 needs_chromium = pytest.mark.skipif(
