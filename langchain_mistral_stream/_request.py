@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import orjson
+from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import (
     convert_to_json_schema,
     convert_to_openai_function,
@@ -24,9 +25,12 @@ from langchain_mistral_stream._wire import (
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
+else:
+    # LangChain asks for type hints at run time. langchain_core.tools would take a fifth
+    # of the time of our own import, so they name the parent class there.
+    BaseTool = Runnable
 
-# A string, since langchain_core.tools takes a fifth of the time of our own import.
-Tool: TypeAlias = "Mapping[str, Any] | type | Callable[..., Any] | BaseTool"
+Tool: TypeAlias = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 ToolChoice = str | bool | Mapping[str, Any] | None
 Schema = Mapping[str, Any] | type
 
