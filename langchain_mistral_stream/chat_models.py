@@ -441,8 +441,9 @@ class ChatMistralStream(BaseChatModel):
 
         An answer that the token limit cut raises LangChain's `OutputParserException`,
         or `MistralToolCallTruncatedError` where it cut the call: half an answer is
-        never handed out as a whole one. In a stream the error comes with the last
-        chunk; with `include_raw` the exception is the `parsing_error`.
+        never handed out as a whole one. An answer that ends without its JSON or its
+        call raises an `OutputParserException` too. In a stream the error comes with
+        the last chunk; with `include_raw` the exception is the `parsing_error`.
 
         Raises:
             ValueError: The method is unknown, or needs a schema.
