@@ -23,7 +23,13 @@ from langchain_mistral_stream import (
     MistralTimeoutError,
 )
 from langchain_mistral_stream._request import PARAMETERS
-from langchain_mistral_stream.testing import Answer, MistralEmulator, Stall
+from langchain_mistral_stream.testing import (
+    Answer,
+    MistralEmulator,
+    RecordedRequest,
+    Stall,
+    ToolCall,
+)
 from tests.conftest import Calls
 from tests.unit_tests.test_contract import refusals
 
@@ -521,6 +527,12 @@ def test_each_tool_choice_reaches_the_api(
         assert request.json.get("tool_choice") == wire
 
 
+def called(request: RecordedRequest) -> Answer:
+    """Call the tool that must be called."""
+    name = request.json["tool_choice"]["function"]["name"]
+    return Answer(tool_calls=[ToolCall(name, {"place": "Paris"})])
+
+
 @pytest.mark.parametrize(
     "schema", [GetTime, GetTimeDict, GetTime.model_json_schema()], ids=str
 )
@@ -528,7 +540,7 @@ def test_a_structure_is_asked_for_by_each_method(
     calls: Calls, model: ChatMistralStream, emulator: MistralEmulator, schema: Any
 ) -> None:
     """A strict, closed schema by default; a tool that must be called; or JSON."""
-    emulator.always(Answer(text='{"place": "Paris"}'))
+    emulator.reply('{"place": "Paris"}', called, '{"place": "Paris"}')
 
     for options in ({}, {"method": "function_calling"}, {"method": "json_mode"}):
         structured = model.with_structured_output(schema, **options)  # type: ignore[arg-type]
