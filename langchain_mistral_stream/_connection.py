@@ -8,7 +8,14 @@ method stands under its sync twin.
 import asyncio
 import io
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterator,
+    Mapping,
+)
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
@@ -158,7 +165,7 @@ class Connection:
                     yield from stream.chunks(read)
             except MistralError as error:
                 stream.failed(error)
-            if last := stream.reader.end():
+            if last := stream.end():
                 yield last
             source.drain()
 
@@ -174,7 +181,7 @@ class Connection:
                         yield chunk
             except MistralError as error:
                 stream.failed(error)
-            if last := stream.reader.end():
+            if last := stream.end():
                 yield last
             await source.drain()
 
@@ -316,15 +323,17 @@ class Connection:
 class _Stream:
     """What one attempt has read so far, as chunks."""
 
-    __slots__ = ("_call", "_framer", "reader")
+    __slots__ = ("_call", "_framer", "_headers", "reader")
 
     def __init__(self, call: Call, new_reader: NewReader) -> None:
         self._call = call
         self._framer = EventFramer()
+        self._headers: Mapping[str, str] = {}
         self.reader = new_reader(call.stopwatch)
 
     def opened(self, source: Body | AsyncBody) -> None:
         """Note that the answer has begun."""
+        self._headers = source.headers
         self.reader.opened(
             attempts=self._call.attempts, request_id=request_id(source.headers)
         )
@@ -333,7 +342,8 @@ class _Stream:
         """Yield the chunks in a read; the time in which they are used is no wait."""
         call = self._call
         for event in self._framer.events(read):
-            call.deadline.event()
+            if event[1]:
+                call.deadline.event()
             for chunk in self.reader.chunks(event):
                 call.deadline.token()
                 yield chunk
@@ -346,7 +356,19 @@ class _Stream:
     def failed(self, error: MistralError) -> None:
         """Raise what a failure means here; after the finish reason it is nothing."""
         if not self.reader.finished:
-            raise self.reader.failure(self._call.without_key(error))
+            raise self.reader.failure(self._call.told(error, self._headers))
+
+    def end(self) -> ChatGenerationChunk | None:
+        """Return the last chunk, if it was not made before.
+
+        Raises:
+            MistralError: The answer is not complete.
+        """
+        try:
+            return self.reader.end()
+        except MistralError as error:
+            self._call.told(error, self._headers)
+            raise
 
 
 def _is_answer(source: Body | AsyncBody, accept: str) -> bool:

@@ -78,18 +78,31 @@ def no_auth(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
 
 def new_session(settings: Settings) -> "requests.Session":
     """Make a sync session whose pool holds what the settings allow."""
-    import requests  # noqa: PLC0415  # only sync calls need it
-
     from langchain_mistral_stream._limited import LimitedAdapter  # noqa: PLC0415
 
     adapter = LimitedAdapter(
         pool_maxsize=settings.max_concurrent or _UNLIMITED_POOL,
         pool_block=settings.max_concurrent is not None,
     )
-    session = requests.Session()
+    session = _without_redirects()
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+def _without_redirects() -> "requests.Session":
+    """Make a session that never looks where a redirect leads.
+
+    requests does so even when it is told to follow none: it reads the whole body
+    first, without a limit, and stumbles over addresses that are none.
+    """
+    import requests  # noqa: PLC0415  # only sync calls need it
+
+    class Session(requests.Session):
+        def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002  # its name is theirs
+            return None
+
+    return Session()
 
 
 def new_async_session(settings: Settings) -> "aiohttp.ClientSession":

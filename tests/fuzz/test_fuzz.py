@@ -127,14 +127,31 @@ def test_events_of_any_json(values: list[object]) -> None:
     _read(b"".join(b"data: " + json.dumps(v).encode() + b"\n\n" for v in values), [])
 
 
+ERROR_PAGE = b"event: error\ndata: <"
+
+
 @pytest.mark.parametrize(
-    "part", [b"data: x\n", b"\r", b"\n", b":", b"data: {}\r\r", b"data: [DONE]\n\n"]
+    ("beginning", "part"),
+    [
+        (b"", b"data: x\n"),
+        (b"", b"\r"),
+        (b"", b"\n"),
+        (b"", b":"),
+        (b"", b"data: {}\r\r"),
+        (b"", b"data: [DONE]\n\n"),
+        (ERROR_PAGE, b"<title>"),
+        (ERROR_PAGE, b"<title "),
+        (ERROR_PAGE, b"context "),
+    ],
 )
-def test_a_flood_takes_linear_time_and_bounded_memory(part: bytes) -> None:
+def test_a_flood_takes_linear_time_and_bounded_memory(
+    beginning: bytes, part: bytes
+) -> None:
     """Four times the bytes take about four times as long, not sixteen."""
+    end = b"\n\n" if beginning else b""
 
     def took(megabytes: int) -> float:
-        body = part * (megabytes * 1_000_000 // len(part))
+        body = beginning + part * (megabytes * 1_000_000 // len(part)) + end
         reads = range(65_536, len(body), 65_536)
         started = time.process_time()
         _read(body, reads)

@@ -2,18 +2,22 @@
 
 import asyncio
 import copy
+import json
 import multiprocessing
 import os
 import pickle
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
 import aiohttp
 import pytest
 import requests
 
 from langchain_mistral_stream import ChatMistralStream
-from langchain_mistral_stream.testing import Answer, MistralEmulator
+from langchain_mistral_stream.testing import Answer, MistralEmulator, chunk
 from tests.conftest import Calls
 
 NewModel = Callable[..., ChatMistralStream]
@@ -247,3 +251,54 @@ def test_max_concurrent_requests_bounds_open_connections(
     assert [a.text for a in answers] == ["One"] * 8
     assert most <= 2
     assert emulator.connections <= 2
+
+
+async def test_what_comes_unasked_is_not_the_next_answer() -> None:
+    """A connection on which a server went on after its answer is not used again."""
+    answers = iter(["first", "unasked", "second"])
+    connections = []
+
+    def response() -> bytes:
+        said = {"content": next(answers)}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        event = chunk(said, finish_reason="stop", usage=usage)
+        body = b"data: " + json.dumps(event).encode() + b"\n\n"
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n"
+        return head.encode() + b"Content-Type: text/event-stream\r\n\r\n" + body
+
+    async def answer(reader: asyncio.StreamReader, writer: Any) -> None:
+        connections.append(asyncio.current_task())
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(re.findall(rb"(?i)content-length: (\d+)", head)[0])
+                await reader.readexactly(length)
+                writer.write(response())
+                await writer.drain()
+                if len(connections) == 1:
+                    await asyncio.wait_for(was_read.wait(), 10)
+                    writer.write(response())
+                    await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    was_read = asyncio.Event()
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with ChatMistralStream(base_url=f"http://127.0.0.1:{port}") as model:
+            first = await _astreamed(model, "x")
+            was_read.set()
+            async with asyncio.timeout(10):
+                while not _idle(model)[0].should_close:  # noqa: ASYNC110 - no event tells
+                    await asyncio.sleep(0)
+            second = await _astreamed(model, "x")
+        await asyncio.gather(*filter(None, connections))
+
+    assert (first, second) == ("first", "second")
+    assert len(connections) == 2
+
+
+def _idle(model: ChatMistralStream) -> list[Any]:
+    """The connections in the pool of the running loop."""
+    assert model._open is not None
+    connector: Any = model._open._loops[asyncio.get_running_loop()].session.connector
+    return [protocol for held in connector._conns.values() for protocol, _ in held]
