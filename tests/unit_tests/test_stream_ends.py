@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessageChunk
 
 from langchain_mistral_stream import (
@@ -137,6 +138,8 @@ def test_a_cut_inside_a_tool_call_gives_no_call(
     assert error.partial is not None
     assert error.partial.tool_calls == []
     assert error.partial.invalid_tool_calls[0]["name"] == "get_weather"
+    assert loads(dumps(error.partial), allowed_objects="all").tool_calls == []
+    assert (error.partial + AIMessageChunk("")).tool_calls == []
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
