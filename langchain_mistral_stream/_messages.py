@@ -48,6 +48,14 @@ _ID_CHARACTERS = string.ascii_letters + string.digits
 _ID_LENGTH = 9
 _VALID_ID = re.compile(rf"[a-zA-Z0-9]{{{_ID_LENGTH}}}")
 
+# Where a block of a call has its id and its arguments: those of OpenAI's Responses,
+# LangChain and Anthropic.
+_CALL_KEYS = {
+    "function_call": ("call_id", "arguments"),
+    "tool_call": ("id", "args"),
+    "tool_use": ("id", "input"),
+}
+
 _ATTACHED = "The result is attached to the next user message."
 
 
@@ -220,6 +228,25 @@ def _tool_calls(message: AIMessage) -> Iterator[ToolCallJSON]:
         yield _tool_call_json(call["id"], call["name"], _arguments(call["args"]))
     for invalid in message.invalid_tool_calls:
         yield _tool_call_json(invalid["id"], invalid["name"], invalid["args"])
+    if not message.tool_calls and not message.invalid_tool_calls:
+        yield from _calls_in_blocks(message.content)
+
+
+def _calls_in_blocks(
+    content: str | list[str | dict[str, Any]],
+) -> Iterator[ToolCallJSON]:
+    """Yield the calls that stand in the content alone, as in a history kept raw."""
+    blocks = [block for block in content if isinstance(block, dict)]
+    for block in blocks:
+        if keys := _CALL_KEYS.get(str(block.get("type"))):
+            tool_call_id, arguments = (block.get(key) for key in keys)
+            yield _tool_call_json(
+                tool_call_id,
+                block.get("name"),
+                arguments
+                if isinstance(arguments, str)
+                else _arguments(arguments or {}),
+            )
 
 
 def _tool_call_json(

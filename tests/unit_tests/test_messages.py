@@ -479,6 +479,35 @@ CALLS = [
         {"role": "assistant", "content": "Let me see.", "tool_calls": [WIRE_CALL]},
     ),
     (
+        "in_blocks_alone",
+        foreign(
+            [
+                text("Let me see."),
+                {"type": "tool_use", "id": CALL_ID, "name": "add", "input": {"a": 1}},
+                {"type": "tool_call", **CALL},
+                {
+                    "type": "function_call",
+                    "call_id": CALL_ID,
+                    "name": "add",
+                    "arguments": '{"a": 1}',
+                },
+                {"type": "tool_use", "id": "abcDEF124", "name": "now"},
+            ]
+        ),
+        {
+            "role": "assistant",
+            "content": "Let me see.",
+            "tool_calls": [
+                *[WIRE_CALL] * 3,
+                {
+                    "id": "abcDEF124",
+                    "type": "function",
+                    "function": {"name": "now", "arguments": "{}"},
+                },
+            ],
+        },
+    ),
+    (
         "in_chunks",
         AIMessageChunk(
             content="",
