@@ -261,7 +261,7 @@ def _tool_call_json(
 
 def _arguments(arguments: dict[str, Any]) -> str:
     try:
-        return json.dumps(arguments, ensure_ascii=False)
+        return json.dumps(arguments, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         reason = f"the arguments of a tool call are not JSON: {error}"
         raise UnsendableError(reason) from None

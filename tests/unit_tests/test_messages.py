@@ -810,6 +810,11 @@ REFUSED = [
         "message 0 (AIMessage): the arguments of a tool call are not JSON",
     ),
     (
+        "arguments_not_a_number",
+        [AIMessage("", tool_calls=[{**CALL, "args": {"a": float("nan")}}])],
+        "message 0 (AIMessage): the arguments of a tool call are not JSON",
+    ),
+    (
         "role",
         [ChatMessage(content="a", role="narrator")],
         "message 0 (ChatMessage): its role must be 'system', 'user' or 'assistant'",
