@@ -8,6 +8,7 @@ The rules that the API checks and the schema does not state:
 - a tool call id has nine characters of `a`-`z`, `A`-`Z`, `0`-`9`;
 - an assistant message has content, or tool calls, or both;
 - only text and thoughts stand in a system message;
+- a user's message and a tool's result have no thoughts (mistral-common refuses them);
 - `prefix` is for the last message alone.
 """
 
@@ -139,6 +140,11 @@ def _system_messages(message: BaseMessage) -> Iterator[MessageJSON]:
     }
 
 
+def _without_thoughts(content: str | list[str | dict[str, Any]]) -> list[ContentJSON]:
+    """Return the content of a message of somebody who does not think."""
+    return [chunk for chunk in content_chunks(content) if chunk["type"] != "thinking"]
+
+
 def _user_messages(message: BaseMessage) -> Iterator[MessageJSON]:
     """Yield tool results in the content first: they answer the message before."""
     content = message.content
@@ -147,10 +153,10 @@ def _user_messages(message: BaseMessage) -> Iterator[MessageJSON]:
     for result in results:
         # Blanks in place of the other blocks, so that an error names the position.
         alone = [block if block is result else "" for block in blocks]
-        yield _tool_result(result, content_chunks(alone))
+        yield _tool_result(result, _without_thoughts(alone))
     if len(results) < len(blocks) or not blocks:
         spoken = ["" if _is_tool_result(block) else block for block in blocks]
-        yield {"role": "user", "content": _content(content_chunks(spoken))}
+        yield {"role": "user", "content": _content(_without_thoughts(spoken))}
 
 
 def _is_tool_result(block: str | dict[str, Any]) -> TypeGuard[dict[str, Any]]:
@@ -163,7 +169,7 @@ def _tool_result(block: dict[str, Any], chunks: list[ContentJSON]) -> ToolJSON:
 
 
 def _tool_messages(message: ToolMessage) -> Iterator[MessageJSON]:
-    chunks = content_chunks(message.content)
+    chunks = _without_thoughts(message.content)
     tool_json = _tool_json(chunks, message.tool_call_id, message.status)
     if message.name:
         tool_json["name"] = message.name

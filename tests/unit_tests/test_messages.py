@@ -738,6 +738,31 @@ def test_a_system_message_can_hold_thoughts() -> None:
     assert wired == [{"role": "system", "content": content}]
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        HumanMessage([thinking(text("Hm")), text("a")]),
+        HumanMessage([{"type": "reasoning", "reasoning": "Hm"}, text("a")]),
+        ToolMessage(["a", thinking(text("Hm"))], tool_call_id=CALL_ID),
+        HumanMessage(
+            [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": CALL_ID,
+                    "content": [thinking(text("Hm")), text("a")],
+                }
+            ]
+        ),
+    ],
+    ids=["human", "human_v1", "tool", "tool_result"],
+)
+def test_thoughts_of_users_and_tools_are_left_out(message: BaseMessage) -> None:
+    """Only models think; nor does a thought move to a user message as media do."""
+    wired = wire_messages([message])
+
+    assert [wire["content"] for wire in wired] == ["a"]
+
+
 REFUSED = [
     (
         "video",
