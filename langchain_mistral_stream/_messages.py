@@ -197,8 +197,10 @@ def _marked_as_error(chunks: list[ContentJSON]) -> list[ContentJSON]:
 
 
 def _assistant_messages(message: AIMessage, *, is_last: bool) -> Iterator[MessageJSON]:
+    # OpenAI puts a refusal beside an empty content.
+    refusal = message.additional_kwargs.get("refusal")
     chunks = content_chunks(
-        message.content,
+        message.content or (refusal if isinstance(refusal, str) else ""),
         keeps_reasoning=message.response_metadata.get("model_provider")
         in _OWN_PROVIDERS,
         drops_unknown=True,

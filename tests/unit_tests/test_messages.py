@@ -135,6 +135,8 @@ BLOCKS = [
     ),
     ("text_empty", text(""), []),
     ("text_cited", {**text("a"), "annotations": [{"type": "citation"}]}, [text("a")]),
+    ("text_without_type", {"text": "a"}, [text("a")]),
+    ("openai_output", {"type": "output_text", "text": "a"}, [text("a")]),
     ("refusal", {"type": "refusal", "refusal": "No."}, [text("No.")]),
     ("v1_image_url", {"type": "image", "url": WEB}, [image(WEB)]),
     (
@@ -687,6 +689,26 @@ def test_tool_results_in_a_human_message_become_tool_messages() -> None:
     first = {"role": "tool", "tool_call_id": CALL_ID, "content": "3"}
     failed = {"role": "tool", "tool_call_id": "abcDEF124", "content": "Error: gone"}
     assert wired == [first, failed, {"role": "user", "content": "Go on."}, first]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (AIMessage([{"type": "output_text", "text": "Hi"}]), "Hi"),
+        (AIMessage([{"text": "Hi"}]), "Hi"),
+        (AIMessage("", additional_kwargs={"refusal": "No."}), "No."),
+        (AIMessage("Hi", additional_kwargs={"refusal": None}), "Hi"),
+        (AIMessage("Hi", additional_kwargs={"refusal": "No."}), "Hi"),
+    ],
+    ids=["output_text", "no_type", "refusal", "no_refusal", "text_and_refusal"],
+)
+def test_what_an_assistant_said_is_never_lost(
+    message: AIMessage, expected: str
+) -> None:
+    """Unknown blocks of an assistant are left out, but text of any form is read."""
+    wired = wire_messages([message])
+
+    assert wired == [{"role": "assistant", "content": expected}]
 
 
 @pytest.mark.parametrize(
