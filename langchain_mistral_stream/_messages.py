@@ -89,8 +89,10 @@ def answer_prefix(messages: Sequence[MessageJSON]) -> str:
     last = messages[-1] if messages else None
     if last is None or last["role"] != "assistant" or not last.get("prefix"):
         return ""
-    content = last.get("content")
-    return content if isinstance(content, str) else ""
+    content = last.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "".join(chunk["text"] for chunk in content if chunk["type"] == "text")
 
 
 def wire_tool_call_id(tool_call_id: str | None) -> str:
@@ -108,6 +110,9 @@ def wire_tool_call_id(tool_call_id: str | None) -> str:
 
 
 def _wire_message(message: BaseMessage, *, is_last: bool) -> Iterable[MessageJSON]:
+    if isinstance(message, ChatMessage) and message.role.lower() in _ASSISTANT_ROLES:
+        said = message.additional_kwargs
+        message = AIMessage(message.content, additional_kwargs=said)
     if isinstance(message, AIMessage):
         return _assistant_messages(message, is_last=is_last)
     for message_type, wire in _WIRE_OF:
@@ -283,10 +288,6 @@ def _chat_messages(message: ChatMessage) -> Iterator[MessageJSON]:
     return iter(wire_role(message))
 
 
-def _chat_assistant_messages(message: ChatMessage) -> Iterator[MessageJSON]:
-    return _assistant_messages(AIMessage(message.content), is_last=False)
-
-
 _WIRE_OF: tuple[tuple[type[BaseMessage], Callable[[Any], Iterable[MessageJSON]]], ...]
 _WIRE_OF = (
     (HumanMessage, _user_messages),
@@ -295,9 +296,9 @@ _WIRE_OF = (
     (ChatMessage, _chat_messages),
 )
 
+_ASSISTANT_ROLES = ("ai", "assistant")
+
 _CHAT_ROLES: dict[str, Callable[[Any], Iterable[MessageJSON]]] = {
-    "ai": _chat_assistant_messages,
-    "assistant": _chat_assistant_messages,
     "developer": _system_messages,
     "human": _user_messages,
     "system": _system_messages,

@@ -21,7 +21,11 @@ from langchain_core.messages import (
     ToolMessageChunk,
 )
 
-from langchain_mistral_stream._messages import wire_messages, wire_tool_call_id
+from langchain_mistral_stream._messages import (
+    answer_prefix,
+    wire_messages,
+    wire_tool_call_id,
+)
 
 Block = dict[str, Any]
 
@@ -727,14 +731,33 @@ def test_an_assistant_message_that_says_nothing_is_left_out(message: AIMessage) 
     assert wired == [{"role": "user", "content": "Hi"}]
 
 
-def test_the_last_message_can_be_a_prefix() -> None:
-    """`prefix` is sent for the last message alone, where the API takes it."""
-    prefix = AIMessage("Sure", additional_kwargs={"prefix": True})
+PREFIX = {"additional_kwargs": {"prefix": True}}
 
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        AIMessage("Sure", **PREFIX),
+        ChatMessage(content="Sure", role="assistant", **PREFIX),
+    ],
+    ids=lambda message: message.type,
+)
+def test_the_last_message_can_be_a_prefix(prefix: BaseMessage) -> None:
+    """`prefix` is sent for the last message alone, where the API takes it."""
     wired = wire_messages([prefix, HumanMessage("Hi"), prefix])
 
     assert wired[0] == {"role": "assistant", "content": "Sure"}
     assert wired[2] == {"role": "assistant", "content": "Sure", "prefix": True}
+
+
+def test_the_text_of_a_prefix_is_what_the_answer_begins_with() -> None:
+    """Its thoughts are not echoed."""
+    content = [text("Su"), thinking(text("Hm")), text("re")]
+    wired = wire_messages([HumanMessage("Hi"), own(content, **PREFIX)])
+
+    prefix = answer_prefix(wired)
+
+    assert prefix == "Sure"
 
 
 def test_the_order_is_the_user_s_own() -> None:
