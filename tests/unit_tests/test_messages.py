@@ -224,7 +224,7 @@ BLOCKS = [
     ),
     (
         "v0_file_text",
-        {"type": "file", "source_type": "text", "text": "a"},
+        {"type": "file", "source_type": "text", "url": "a", "mime_type": "text/plain"},
         [text("a")],
     ),
     (
