@@ -63,6 +63,9 @@ def content_chunks(
 def _plain_block(block: str | Block) -> Block:
     if isinstance(block, str):
         return {"type": "text", "text": block}
+    if "type" not in block and isinstance(block.get("text"), str):
+        # Bedrock's text, which `content_blocks` of a message reads as well.
+        return {**block, "type": "text"}
     value = block.get("value")
     if block.get("type") == "non_standard" and isinstance(value, Mapping):
         return value
@@ -211,6 +214,7 @@ _CHUNKS_OF: dict[str, Callable[[Block], list[ContentJSON]]] = {
     "image": _one(_media.image),
     "image_url": _one(_media.image_url),
     "input_audio": _one(_media.input_audio),
+    "output_text": _text,
     "reasoning": _reasoning,
     "reference": _reference,
     "refusal": _refusal,

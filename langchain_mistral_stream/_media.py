@@ -33,7 +33,7 @@ _SOURCE_KEYS = {
     "base64": ("base64", ("data",)),
     "id": ("file_id", ("id",)),
     "file": ("file_id", ("file_id",)),
-    "text": ("text", ("text", "url", "data")),
+    "text": ("text", ("url", "data")),
 }
 _DETAILS = ("auto", "high", "low")
 _NAME_KEYS = ("document_name", "filename", "name", "title")

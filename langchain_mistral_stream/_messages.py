@@ -8,6 +8,7 @@ The rules that the API checks and the schema does not state:
 - a tool call id has nine characters of `a`-`z`, `A`-`Z`, `0`-`9`;
 - an assistant message has content, or tool calls, or both;
 - only text and thoughts stand in a system message;
+- a user's message and a tool's result have no thoughts (mistral-common refuses them);
 - `prefix` is for the last message alone.
 """
 
@@ -48,6 +49,14 @@ _ID_CHARACTERS = string.ascii_letters + string.digits
 _ID_LENGTH = 9
 _VALID_ID = re.compile(rf"[a-zA-Z0-9]{{{_ID_LENGTH}}}")
 
+# Where a block of a call has its id and its arguments: those of OpenAI's Responses,
+# LangChain and Anthropic.
+_CALL_KEYS = {
+    "function_call": ("call_id", "arguments"),
+    "tool_call": ("id", "args"),
+    "tool_use": ("id", "input"),
+}
+
 _ATTACHED = "The result is attached to the next user message."
 
 
@@ -80,8 +89,10 @@ def answer_prefix(messages: Sequence[MessageJSON]) -> str:
     last = messages[-1] if messages else None
     if last is None or last["role"] != "assistant" or not last.get("prefix"):
         return ""
-    content = last.get("content")
-    return content if isinstance(content, str) else ""
+    content = last.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "".join(chunk["text"] for chunk in content if chunk["type"] == "text")
 
 
 def wire_tool_call_id(tool_call_id: str | None) -> str:
@@ -99,6 +110,9 @@ def wire_tool_call_id(tool_call_id: str | None) -> str:
 
 
 def _wire_message(message: BaseMessage, *, is_last: bool) -> Iterable[MessageJSON]:
+    if isinstance(message, ChatMessage) and message.role.lower() in _ASSISTANT_ROLES:
+        said = message.additional_kwargs
+        message = AIMessage(message.content, additional_kwargs=said)
     if isinstance(message, AIMessage):
         return _assistant_messages(message, is_last=is_last)
     for message_type, wire in _WIRE_OF:
@@ -131,6 +145,11 @@ def _system_messages(message: BaseMessage) -> Iterator[MessageJSON]:
     }
 
 
+def _without_thoughts(content: str | list[str | dict[str, Any]]) -> list[ContentJSON]:
+    """Return the content of a message of somebody who does not think."""
+    return [chunk for chunk in content_chunks(content) if chunk["type"] != "thinking"]
+
+
 def _user_messages(message: BaseMessage) -> Iterator[MessageJSON]:
     """Yield tool results in the content first: they answer the message before."""
     content = message.content
@@ -139,10 +158,10 @@ def _user_messages(message: BaseMessage) -> Iterator[MessageJSON]:
     for result in results:
         # Blanks in place of the other blocks, so that an error names the position.
         alone = [block if block is result else "" for block in blocks]
-        yield _tool_result(result, content_chunks(alone))
+        yield _tool_result(result, _without_thoughts(alone))
     if len(results) < len(blocks) or not blocks:
         spoken = ["" if _is_tool_result(block) else block for block in blocks]
-        yield {"role": "user", "content": _content(content_chunks(spoken))}
+        yield {"role": "user", "content": _content(_without_thoughts(spoken))}
 
 
 def _is_tool_result(block: str | dict[str, Any]) -> TypeGuard[dict[str, Any]]:
@@ -155,7 +174,7 @@ def _tool_result(block: dict[str, Any], chunks: list[ContentJSON]) -> ToolJSON:
 
 
 def _tool_messages(message: ToolMessage) -> Iterator[MessageJSON]:
-    chunks = content_chunks(message.content)
+    chunks = _without_thoughts(message.content)
     tool_json = _tool_json(chunks, message.tool_call_id, message.status)
     if message.name:
         tool_json["name"] = message.name
@@ -183,8 +202,10 @@ def _marked_as_error(chunks: list[ContentJSON]) -> list[ContentJSON]:
 
 
 def _assistant_messages(message: AIMessage, *, is_last: bool) -> Iterator[MessageJSON]:
+    # OpenAI puts a refusal beside an empty content.
+    refusal = message.additional_kwargs.get("refusal")
     chunks = content_chunks(
-        message.content,
+        message.content or (refusal if isinstance(refusal, str) else ""),
         keeps_reasoning=message.response_metadata.get("model_provider")
         in _OWN_PROVIDERS,
         drops_unknown=True,
@@ -220,6 +241,25 @@ def _tool_calls(message: AIMessage) -> Iterator[ToolCallJSON]:
         yield _tool_call_json(call["id"], call["name"], _arguments(call["args"]))
     for invalid in message.invalid_tool_calls:
         yield _tool_call_json(invalid["id"], invalid["name"], invalid["args"])
+    if not message.tool_calls and not message.invalid_tool_calls:
+        yield from _calls_in_blocks(message.content)
+
+
+def _calls_in_blocks(
+    content: str | list[str | dict[str, Any]],
+) -> Iterator[ToolCallJSON]:
+    """Yield the calls that stand in the content alone, as in a history kept raw."""
+    blocks = [block for block in content if isinstance(block, dict)]
+    for block in blocks:
+        if keys := _CALL_KEYS.get(str(block.get("type"))):
+            tool_call_id, arguments = (block.get(key) for key in keys)
+            yield _tool_call_json(
+                tool_call_id,
+                block.get("name"),
+                arguments
+                if isinstance(arguments, str)
+                else _arguments(arguments or {}),
+            )
 
 
 def _tool_call_json(
@@ -234,7 +274,7 @@ def _tool_call_json(
 
 def _arguments(arguments: dict[str, Any]) -> str:
     try:
-        return json.dumps(arguments, ensure_ascii=False)
+        return json.dumps(arguments, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         reason = f"the arguments of a tool call are not JSON: {error}"
         raise UnsendableError(reason) from None
@@ -248,10 +288,6 @@ def _chat_messages(message: ChatMessage) -> Iterator[MessageJSON]:
     return iter(wire_role(message))
 
 
-def _chat_assistant_messages(message: ChatMessage) -> Iterator[MessageJSON]:
-    return _assistant_messages(AIMessage(message.content), is_last=False)
-
-
 _WIRE_OF: tuple[tuple[type[BaseMessage], Callable[[Any], Iterable[MessageJSON]]], ...]
 _WIRE_OF = (
     (HumanMessage, _user_messages),
@@ -260,9 +296,9 @@ _WIRE_OF = (
     (ChatMessage, _chat_messages),
 )
 
+_ASSISTANT_ROLES = ("ai", "assistant")
+
 _CHAT_ROLES: dict[str, Callable[[Any], Iterable[MessageJSON]]] = {
-    "ai": _chat_assistant_messages,
-    "assistant": _chat_assistant_messages,
     "developer": _system_messages,
     "human": _user_messages,
     "system": _system_messages,

@@ -12,7 +12,9 @@ Facts only, no code of their sources:
 - What the API no longer lists, names, dates of release, open weights, and the largest
   output: models.dev (MIT), as langchain-mistralai 1.1.6 carries it (2026-11-22), and as
   https://github.com/anomalyco/models.dev stood on 2026-08-28. Where it names no smaller
-  output, the context is the limit. `pixtral-large`, `magistral-medium-2506`: also
+  output, the context is the limit. The outputs it has for `codestral-latest` (4,096)
+  and `magistral-medium-latest` (16,384) are not taken: they are of early 2025, of older
+  versions than these names now mean. `pixtral-large`, `magistral-medium-2506`: also
   https://docs.mistral.ai/models (2026).
 - PDF: answers about a PDF by `mistral-small-latest` and `ministral-3b-latest`, recorded
   in 2026-08 (rig); "document-qna" on the pages of `pixtral-large` and

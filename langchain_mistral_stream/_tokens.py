@@ -30,6 +30,7 @@ from their dates, which touches requests with tools or thoughts only.
 
 # ruff: noqa: PLC0415  # the extra may be missing, and takes half a second to import
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -97,6 +98,9 @@ _TEMPLATES = {
     "voxtral": "v7",
 }
 _NEWEST_TEMPLATE = "v13"
+
+# The family and the date of a name, and what stands between them.
+_LONG_NAME = re.compile(r"^([a-z]+-[a-z0-9]+)-.+-(\d{4})\b")
 
 # The API writes the keys of each object's schema in this order, then the others.
 _FIRST_KEYS = ("type", "properties", "required")
@@ -176,9 +180,18 @@ def require_extra() -> None:
 
 
 def _template(model: str) -> str:
-    """Return the template of a model, also for `mistralai/Name` of other servers."""
+    """Return the template of a model, also by its name on Hugging Face.
+
+    There stand versions and sizes between the family and the date:
+    `mistralai/Mistral-Small-3.2-24B-Instruct-2506` is `mistral-small-2506`.
+    """
     name = model.lower().rpartition("/")[2]
-    families = [family for family in _TEMPLATES if name.startswith(family)]
+    short = _LONG_NAME.sub(r"\1-\2", name)
+    families = [
+        family
+        for family in _TEMPLATES
+        if name.startswith(family) or short.startswith(family)
+    ]
     return _TEMPLATES[max(families, key=len)] if families else _NEWEST_TEMPLATE
 
 

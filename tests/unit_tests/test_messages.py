@@ -21,7 +21,11 @@ from langchain_core.messages import (
     ToolMessageChunk,
 )
 
-from langchain_mistral_stream._messages import wire_messages, wire_tool_call_id
+from langchain_mistral_stream._messages import (
+    answer_prefix,
+    wire_messages,
+    wire_tool_call_id,
+)
 
 Block = dict[str, Any]
 
@@ -135,6 +139,8 @@ BLOCKS = [
     ),
     ("text_empty", text(""), []),
     ("text_cited", {**text("a"), "annotations": [{"type": "citation"}]}, [text("a")]),
+    ("text_without_type", {"text": "a"}, [text("a")]),
+    ("openai_output", {"type": "output_text", "text": "a"}, [text("a")]),
     ("refusal", {"type": "refusal", "refusal": "No."}, [text("No.")]),
     ("v1_image_url", {"type": "image", "url": WEB}, [image(WEB)]),
     (
@@ -218,7 +224,7 @@ BLOCKS = [
     ),
     (
         "v0_file_text",
-        {"type": "file", "source_type": "text", "text": "a"},
+        {"type": "file", "source_type": "text", "url": "a", "mime_type": "text/plain"},
         [text("a")],
     ),
     (
@@ -479,6 +485,35 @@ CALLS = [
         {"role": "assistant", "content": "Let me see.", "tool_calls": [WIRE_CALL]},
     ),
     (
+        "in_blocks_alone",
+        foreign(
+            [
+                text("Let me see."),
+                {"type": "tool_use", "id": CALL_ID, "name": "add", "input": {"a": 1}},
+                {"type": "tool_call", **CALL},
+                {
+                    "type": "function_call",
+                    "call_id": CALL_ID,
+                    "name": "add",
+                    "arguments": '{"a": 1}',
+                },
+                {"type": "tool_use", "id": "abcDEF124", "name": "now"},
+            ]
+        ),
+        {
+            "role": "assistant",
+            "content": "Let me see.",
+            "tool_calls": [
+                *[WIRE_CALL] * 3,
+                {
+                    "id": "abcDEF124",
+                    "type": "function",
+                    "function": {"name": "now", "arguments": "{}"},
+                },
+            ],
+        },
+    ),
+    (
         "in_chunks",
         AIMessageChunk(
             content="",
@@ -661,6 +696,26 @@ def test_tool_results_in_a_human_message_become_tool_messages() -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (AIMessage([{"type": "output_text", "text": "Hi"}]), "Hi"),
+        (AIMessage([{"text": "Hi"}]), "Hi"),
+        (AIMessage("", additional_kwargs={"refusal": "No."}), "No."),
+        (AIMessage("Hi", additional_kwargs={"refusal": None}), "Hi"),
+        (AIMessage("Hi", additional_kwargs={"refusal": "No."}), "Hi"),
+    ],
+    ids=["output_text", "no_type", "refusal", "no_refusal", "text_and_refusal"],
+)
+def test_what_an_assistant_said_is_never_lost(
+    message: AIMessage, expected: str
+) -> None:
+    """Unknown blocks of an assistant are left out, but text of any form is read."""
+    wired = wire_messages([message])
+
+    assert wired == [{"role": "assistant", "content": expected}]
+
+
+@pytest.mark.parametrize(
     "message",
     [
         AIMessage(""),
@@ -676,14 +731,33 @@ def test_an_assistant_message_that_says_nothing_is_left_out(message: AIMessage) 
     assert wired == [{"role": "user", "content": "Hi"}]
 
 
-def test_the_last_message_can_be_a_prefix() -> None:
-    """`prefix` is sent for the last message alone, where the API takes it."""
-    prefix = AIMessage("Sure", additional_kwargs={"prefix": True})
+PREFIX = {"additional_kwargs": {"prefix": True}}
 
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        AIMessage("Sure", **PREFIX),
+        ChatMessage(content="Sure", role="assistant", **PREFIX),
+    ],
+    ids=lambda message: message.type,
+)
+def test_the_last_message_can_be_a_prefix(prefix: BaseMessage) -> None:
+    """`prefix` is sent for the last message alone, where the API takes it."""
     wired = wire_messages([prefix, HumanMessage("Hi"), prefix])
 
     assert wired[0] == {"role": "assistant", "content": "Sure"}
     assert wired[2] == {"role": "assistant", "content": "Sure", "prefix": True}
+
+
+def test_the_text_of_a_prefix_is_what_the_answer_begins_with() -> None:
+    """Its thoughts are not echoed."""
+    content = [text("Su"), thinking(text("Hm")), text("re")]
+    wired = wire_messages([HumanMessage("Hi"), own(content, **PREFIX)])
+
+    prefix = answer_prefix(wired)
+
+    assert prefix == "Sure"
 
 
 def test_the_order_is_the_user_s_own() -> None:
@@ -707,6 +781,31 @@ def test_a_system_message_can_hold_thoughts() -> None:
     wired = wire_messages([SystemMessage(content)])
 
     assert wired == [{"role": "system", "content": content}]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        HumanMessage([thinking(text("Hm")), text("a")]),
+        HumanMessage([{"type": "reasoning", "reasoning": "Hm"}, text("a")]),
+        ToolMessage(["a", thinking(text("Hm"))], tool_call_id=CALL_ID),
+        HumanMessage(
+            [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": CALL_ID,
+                    "content": [thinking(text("Hm")), text("a")],
+                }
+            ]
+        ),
+    ],
+    ids=["human", "human_v1", "tool", "tool_result"],
+)
+def test_thoughts_of_users_and_tools_are_left_out(message: BaseMessage) -> None:
+    """Only models think; nor does a thought move to a user message as media do."""
+    wired = wire_messages([message])
+
+    assert [wire["content"] for wire in wired] == ["a"]
 
 
 REFUSED = [
@@ -778,6 +877,11 @@ REFUSED = [
     (
         "arguments",
         [AIMessage("", tool_calls=[{**CALL, "args": {"a": object()}}])],
+        "message 0 (AIMessage): the arguments of a tool call are not JSON",
+    ),
+    (
+        "arguments_not_a_number",
+        [AIMessage("", tool_calls=[{**CALL, "args": {"a": float("nan")}}])],
         "message 0 (AIMessage): the arguments of a tool call are not JSON",
     ),
     (

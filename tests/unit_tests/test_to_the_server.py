@@ -32,6 +32,7 @@ from langchain_mistral_stream.testing import (
 )
 from tests.conftest import Calls
 from tests.unit_tests.test_contract import refusals
+from tests.unit_tests.test_messages import BLOCKS
 
 Json = dict[str, Any]
 NewModel = Callable[..., ChatMistralStream]
@@ -606,6 +607,20 @@ def test_a_history_of_another_provider_is_legal(
     assert result["content"].startswith("Error")
     assert [message["role"] for message in messages[3:5]] == ["tool", "user"]
     assert messages[4]["content"][1]["type"] == "image_url"
+    assert refusals(emulator.requests[-1].body) == []
+
+
+def test_each_block_arrives_in_the_form_that_mistral_has_for_it(
+    calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
+) -> None:
+    """LangChain changes older blocks before the model sees them."""
+    blocks: list[Any] = [block for _, block, _ in BLOCKS]
+
+    calls.invoke(model, [HumanMessage(["Look:", block]) for block in blocks])
+
+    look = {"type": "text", "text": "Look:"}
+    arrived = [message["content"] for message in sent(emulator)["messages"]]
+    assert arrived == [[look, *chunks] if chunks else "Look:" for *_, chunks in BLOCKS]
     assert refusals(emulator.requests[-1].body) == []
 
 

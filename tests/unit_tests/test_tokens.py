@@ -360,14 +360,32 @@ def test_any_name_counts_as_a_newest_model(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "vendor"), [("mistralai/Mistral-Nemo-Instruct-2407", NEMO)]
+    ("name", "vendor"),
+    [
+        ("mistralai/Mistral-Nemo-Instruct-2407", NEMO),
+        ("mistralai/Mistral-Small-Instruct-2409", "mistral-small-2409"),
+        ("mistralai/Mistral-Small-24B-Instruct-2501", "mistral-small-2501"),
+        ("mistralai/Mistral-Small-3.1-24B-Instruct-2503", "mistral-small-2503"),
+        ("mistralai/Mistral-Small-3.2-24B-Instruct-2506", "mistral-small-2506"),
+        ("RedHatAI/Mistral-Small-3.2-24B-Instruct-2506-FP8", "mistral-small-2506"),
+        ("mistralai/Ministral-8B-Instruct-2410", "ministral-8b-2410"),
+        ("mistralai/Mistral-Large-Instruct-2407", "mistral-large-2407"),
+        ("mistralai/Mistral-Large-Instruct-2411", "mistral-large-2411"),
+        ("mistralai/Devstral-Small-2-24B-Instruct-2512", "devstral-2512"),
+    ],
 )
 def test_names_of_other_servers_are_understood(name: str, vendor: str) -> None:
     """A server of one's own names models as Hugging Face does."""
-    counted = message_tokens(MARKER, [], name)
 
-    assert counted == message_tokens(MARKER, [], vendor)
-    assert counted != message_tokens(MARKER, [], SMALL)
+    def counts(model: str) -> list[int]:
+        return [
+            message_tokens(*said, model) for said in ((MARKER, []), ([COBALT], [ADD]))
+        ]
+
+    counted = counts(name)
+
+    assert counted == counts(vendor)
+    assert counted != counts(SMALL)
 
 
 HISTORY: list[BaseMessage] = [
