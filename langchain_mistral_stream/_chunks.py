@@ -276,14 +276,16 @@ class ChunkReader:
 
         Mistral sends the usage with the finish reason, and often with text: that is
         the last chunk. Others send it in an event of its own, which is waited for; what
-        comes until then is still part of the answer.
+        comes until then is still part of the answer. Tool calls are never in the last
+        chunk: LangChain reads their fragments out of the chunks before it alone.
         """
         finish_reason = choice.get("finish_reason") or self._finish_reason
         messages = list(self._messages(choice, is_last=finish_reason is not None))
         self._refuse_bad_ends(finish_reason, messages)
         self._finish_reason = finish_reason
         is_last = finish_reason is not None and has_usage
-        last = messages.pop() if is_last and messages else None
+        has_text_last = bool(messages) and "tool_call_chunks" not in messages[-1]
+        last = messages.pop() if is_last and has_text_last else None
         for message in messages:
             yield self._made(message)
         if is_last:

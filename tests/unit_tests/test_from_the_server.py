@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 import requests
+from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.outputs import LLMResult
 from mistralai.client.models import ChatCompletionResponse, CompletionChunk
@@ -47,13 +48,13 @@ def generated(
     return asyncio.run(model.agenerate(messages, **kwargs))  # type: ignore[arg-type]
 
 
-def events_v3(calls: Calls, model: ChatMistralStream) -> list[Any]:
+def events_v3(calls: Calls, runnable: Any, given: Any = "Hi") -> list[Any]:
     """All events of `stream_events` or `astream_events`, version 3."""
     if calls.mode == "sync":
-        return list(model.stream_events("Hi", version="v3"))
+        return list(runnable.stream_events(given, version="v3"))
 
     async def collect() -> list[Any]:
-        stream = await model.astream_events("Hi", version="v3")
+        stream = await runnable.astream_events(given, version="v3")
         return [event async for event in stream]
 
     return asyncio.run(collect())
@@ -166,6 +167,50 @@ def test_events_have_one_block_of_each(
     (finish,) = [e for e in events if e["event"] == "message-finish"]
     assert finish["usage"]["output_tokens"] > 0
     assert finish["metadata"]["finish_reason"] == "tool_calls"
+
+
+CALL_IN_FRAGMENTS = [
+    chunk({"tool_calls": [{"id": CALL.id, "index": 0, "function": {"name": "add"}}]}),
+    chunk(
+        {"tool_calls": [{"index": 0, "function": {"arguments": '{"number": 7}'}}]},
+        finish_reason="tool_calls",
+        usage=USAGE,
+    ),
+]
+
+WAYS: dict[str, Callable[..., Any]] = {
+    "events": events_v3,
+    "stream": lambda calls, *given: calls.stream(*given),
+    "invoke": lambda calls, *given: calls.invoke(*given),
+}
+
+
+@pytest.mark.parametrize("thought", [[], [chunk({"reasoning": "Hm"})]], ids=len)
+@pytest.mark.parametrize("version", ["v0", "v1"])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_tools_run_with_the_arguments_of_the_last_event(
+    calls: Calls,
+    new_model: NewModel,
+    emulator: MistralEmulator,
+    thought: list[Json],
+    version: str,
+    way: Callable[..., Any],
+) -> None:
+    """An agent calls a tool with all its arguments, however it is followed."""
+    added: list[int] = []
+
+    def add(number: int = 0) -> str:
+        """Add a number."""
+        added.append(number)
+        return "Added"
+
+    events = [*thought, *CALL_IN_FRAGMENTS]
+    emulator.reply(Answer(events=events), Answer(text="Done"))
+    model = new_model(output_version=version, streaming=True)
+
+    way(calls, create_agent(model, [add]), {"messages": [HumanMessage("Add 7")]})
+
+    assert added == [7]
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])

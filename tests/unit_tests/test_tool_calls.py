@@ -418,11 +418,30 @@ def test_text_before_calls_stays_text() -> None:
         ("Let me ", 0),
         ("see.", 0),
         ("", 1),
+        ("", 0),
     ]
     assert messages[-1].chunk_position == "last"
     message = merged(messages)
     assert message.content == "Let me see."
     assert [c["name"] for c in message.tool_calls] == ["f"]
+
+
+@pytest.mark.parametrize("before", [[], [{"content": "Hm"}], [{"reasoning": "Hm"}]])
+def test_last_chunk_has_no_call(before: list[Json]) -> None:
+    """A call that ends with the answer stands in the chunk before the last one."""
+    events = [
+        *map(delta, before),
+        delta({"tool_calls": [call("f", "", id=A, index=0)]}),
+        delta(
+            {"tool_calls": [call(..., '{"a": 7}', index=0)]}, "tool_calls", usage=USAGE
+        ),
+    ]
+
+    *_, call_chunk, last = read(events)
+
+    assert [c["args"] for c in call_chunk.tool_call_chunks] == ['{"a": 7}']
+    assert (last.chunk_position, last.tool_call_chunks) == ("last", [])
+    assert not last.content
 
 
 def test_text_between_fragments_keeps_the_call_together() -> None:
