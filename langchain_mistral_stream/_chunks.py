@@ -18,6 +18,7 @@ from langchain_core.messages import (
 )
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
+from langchain_core.utils._merge import merge_lists
 from pydantic import BaseModel
 
 from langchain_mistral_stream._blocks import BlockReader
@@ -306,8 +307,9 @@ class ChunkReader:
         if content or metadata:
             yield {"content": content, "response_metadata": metadata}
         if fragments := delta.get("tool_calls"):
-            calls = list(self._tools.chunks(fragments, self._blocks.next_index))
-            if calls:
+            found = list(self._tools.chunks(fragments, self._blocks.next_index))
+            # LangChain joins fragments of two chunks, not those of one.
+            if calls := merge_lists([], found):
                 yield {
                     "content": self._blocks.calls(calls),
                     "tool_call_chunks": calls,
@@ -348,8 +350,8 @@ class ChunkReader:
             msg = f"The token limit cut the tool call {cut!r}"
             raise MistralToolCallTruncatedError(msg, partial=self.partial())
         msg = (
-            f"The server ended the answer (finish_reason {finish_reason!r}) with "
-            f"arguments of the tool call {cut!r} that are not whole"
+            f"The server ended the answer (finish_reason {finish_reason!r}) before "
+            f"the tool call {cut!r} was whole"
         )
         raise MistralStreamInterruptedError(msg, partial=self.partial())
 

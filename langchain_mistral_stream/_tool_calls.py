@@ -8,18 +8,21 @@ one index a call, its id and its name once, then its arguments.
 
 Several calls that share one id are several calls: each after the first gets an id of
 our own, since a result names its call by the id alone. They are told apart by their
-indexes, or by arguments that come after whole ones.
+indexes or names, or by arguments that come after whole ones. A whole call that comes
+again with its id and its index is none. Nor does an id begin a call where another one
+is not whole yet: some servers make a new id for each fragment.
 
 Arguments that are not one JSON object when the answer ends are never repaired. Where
 LangChain would mend them, as it does with those that were cut, the answer is an error
-whatever its finish reason: a tool would run with arguments that nobody gave. What it
-would not mend is handed out in `invalid_tool_calls`.
+whatever its finish reason: a tool would run with arguments that nobody gave. So is
+one with a call that never got a name. What LangChain would not mend is handed out in
+`invalid_tool_calls`.
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import orjson
@@ -29,14 +32,23 @@ from langchain_core.utils.json import parse_partial_json
 from langchain_mistral_stream._wire import ToolCallJSON
 
 
+class _Fragment(NamedTuple):
+    """What a fragment says. `place` is the server's index."""
+
+    id: str
+    name: str
+    arguments: str
+    place: int | None
+
+
 class _Call:
     """One call so far. `place` is the server's index, `index` is ours."""
 
     __slots__ = ("arguments", "id", "index", "name", "place")
 
-    def __init__(self, call_id: str, name: str, place: int | None, index: int) -> None:
+    def __init__(self, call_id: str, place: int | None, index: int) -> None:
         self.id = call_id
-        self.name = name
+        self.name = ""
         self.place = place
         self.index = index
         self.arguments = ""
@@ -46,15 +58,33 @@ class _Call:
         """Whether the arguments are one object; parsed only where they may be."""
         return self.arguments.endswith("}") and is_json_object(self.arguments)
 
+    def is_repeated_by(self, fragment: _Fragment) -> bool:
+        """Tell whether a fragment is the whole call once more."""
+        return (
+            fragment.id == self.id
+            and fragment.name in {"", self.name}
+            and fragment.place == self.place is not None
+            and fragment.arguments == self.arguments
+            and self.is_whole
+        )
+
+    def added(self, arguments: str) -> str:
+        """Add arguments and return them: `""` where they say that there are none."""
+        if not self.arguments and arguments.strip() in {"", "null"}:
+            return ""
+        self.arguments += arguments
+        return arguments
+
 
 class ToolCallTracker:
     """Know which call each fragment of one stream belongs to."""
 
-    __slots__ = ("_by_id", "_calls")
+    __slots__ = ("_by_id", "_calls", "_together")
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
         self._by_id: dict[str, _Call] = {}
+        self._together: list[_Call] = []
 
     def chunks(
         self, fragments: Iterable[ToolCallJSON], next_index: int
@@ -65,33 +95,34 @@ class ToolCallTracker:
             fragments: `delta.tool_calls` of one event.
             next_index: Index for the next call that begins.
         """
-        for position, fragment in enumerate(fragments):
-            function = fragment.get("function") or {}
-            call_id = _said(fragment.get("id"))
-            name = _said(function.get("name"))
-            arguments = _text(function.get("arguments"))
-            place = fragment.get("index")
-            call = self._by_id.get(call_id) or self._open_call(place, position, name)
-            if call is None or self._begins_another(
-                call, call_id, place, name, arguments
-            ):
-                is_taken = not call_id or call_id in self._by_id
-                own_id = new_id() if is_taken else call_id
-                call = _Call(own_id, name, place, next_index)
+        said = [_fragment(fragment) for fragment in fragments]
+        together: list[_Call] = []
+        for position, fragment in enumerate(said):
+            call = self._open_call(fragment, position, is_alone=len(said) == 1)
+            if call is not None and call.is_repeated_by(fragment):
+                continue
+            begins = call is None or self._begins_another(call, fragment)
+            if call is None or begins:
+                if not any(fragment[:3]):
+                    continue
+                call = self._new_call(fragment, next_index)
                 next_index += 1
-                self._calls.append(call)
-                yield _chunk(call, arguments, call_id=call.id, name=name or None)
-            elif name and not call.name:
-                call.name = name
-                yield _chunk(call, arguments, name=name)
-            elif arguments:
-                yield _chunk(call, arguments)
-            call.arguments += arguments
-            if call_id:
-                self._by_id[call_id] = call
+                self._together = together
+            together.append(call)
+            if fragment.id:
+                self._by_id[fragment.id] = call
+            name = "" if call.name else fragment.name
+            call.name += name
+            arguments = call.added(fragment.arguments)
+            if begins or name or arguments:
+                yield _chunk(
+                    call, arguments, call_id=call.id if begins else None, name=name
+                )
 
     def cut(self, *, at_limit: bool) -> str | None:
-        """Name a call whose arguments would be mended, if there is one.
+        """Name a call that is not whole but could pass for one, if there is any.
+
+        A call without a name is none, and so is one whose arguments would be mended.
 
         Args:
             at_limit: Whether the token limit ended the answer, so that arguments that
@@ -100,34 +131,55 @@ class ToolCallTracker:
         """
         for call in self._calls:
             arguments = call.arguments
-            if is_json_object(arguments):
+            if call.name and is_json_object(arguments):
                 continue
-            if at_limit or (arguments.strip() and _would_be_mended(arguments)):
+            is_cut = at_limit or (arguments and _would_be_mended(arguments))
+            if is_cut or not call.name:
                 return call.name or call.id
         return None
 
-    def _open_call(self, place: int | None, position: int, name: str) -> _Call | None:
-        """Find the latest call at a place, or without a place the latest of all.
+    def _open_call(
+        self, fragment: _Fragment, position: int, *, is_alone: bool
+    ) -> _Call | None:
+        """Find the call of an id, or the latest one at a place, or the latest of all.
 
-        Several named fragments of one event, without a place, are several calls.
+        Without places, several named fragments of one event are several calls, and
+        several nameless ones go on with those that began together, in their order.
         """
+        place = fragment.place
+        if call := self._by_id.get(fragment.id):
+            return call
         if place is not None:
             return next((c for c in reversed(self._calls) if c.place == place), None)
-        return self._calls[-1] if self._calls and not (name and position) else None
+        if not (fragment.name or is_alone) and position < len(self._together):
+            return self._together[position]
+        if position and (fragment.id or fragment.name):
+            return None
+        return self._calls[-1] if self._calls else None
 
-    def _begins_another(
-        self, call: _Call, call_id: str, place: int | None, name: str, arguments: str
-    ) -> bool:
-        """Tell whether a fragment that points to `call` belongs to another one."""
-        if call_id and self._by_id.get(call_id) is not call:
-            return bool(call.id in self._by_id or name)
-        if not name or not call.name:
+    def _begins_another(self, call: _Call, fragment: _Fragment) -> bool:
+        """Tell whether a fragment that points to `call` belongs to another one.
+
+        A new id alone says little, since some servers make one for each fragment.
+        """
+        call_id, name, arguments, place = fragment
+        is_known = not call_id or self._by_id.get(call_id) is call
+        if name and call.name:
+            if not is_known or name != call.name:
+                return True
+            if call_id and None not in {place, call.place} and place != call.place:
+                return True
+        elif is_known:
             return False
-        if not call_id and name != call.name:
-            return True
-        if call_id and None not in {place, call.place} and place != call.place:
-            return True
         return bool(arguments.strip()) and call.is_whole
+
+    def _new_call(self, fragment: _Fragment, index: int) -> _Call:
+        """Begin a call; its id is the server's, if no other call has it."""
+        is_taken = any(call.id == fragment.id for call in self._calls)
+        call_id = new_id() if is_taken or not fragment.id else fragment.id
+        call = _Call(call_id, fragment.place, index)
+        self._calls.append(call)
+        return call
 
 
 def is_json_object(text: str) -> bool:
@@ -156,14 +208,24 @@ def new_id() -> str:
     return uuid4().hex[:9]
 
 
+def _fragment(fragment: ToolCallJSON) -> _Fragment:
+    function = fragment.get("function") or {}
+    return _Fragment(
+        id=_said(fragment.get("id")),
+        name=_said(function.get("name")),
+        arguments=_text(function.get("arguments")),
+        place=fragment.get("index"),
+    )
+
+
 def _chunk(
-    call: _Call, arguments: str, *, call_id: str | None = None, name: str | None = None
+    call: _Call, arguments: str, *, call_id: str | None, name: str
 ) -> ToolCallChunk:
     return ToolCallChunk(
         type="tool_call_chunk",
         index=call.index,
         id=call_id,
-        name=name,
+        name=name or None,
         args=arguments,
     )
 

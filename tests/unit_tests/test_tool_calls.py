@@ -192,8 +192,83 @@ DIALECTS: list[tuple[str, list[list[Json]], list[Fragment], list[Call]]] = [
             [call("", "", id=B, index=0)],
             [call("g", "{}", id=B, index=0)],
         ],
-        [(0, A, "f", "{}"), (1, B, None, ""), (1, None, "g", "{}")],
+        [(0, A, "f", "{}"), (1, B, "g", "{}")],
         [(A, "f", {}), (B, "g", {})],
+    ),
+    (
+        "id_changes_in_mid_call",
+        [
+            [call("f", "", id=A, index=0)],
+            [call(..., '{"a": ', id=B, index=0)],
+            [call("", "1}", id=B, index=0)],
+            [call(..., "", id="chatcmpl-tool-3", index=0)],
+        ],
+        [(0, A, "f", ""), (0, None, None, '{"a": '), (0, None, None, "1}")],
+        [(A, "f", {"a": 1})],
+    ),
+    (
+        "new_id_on_every_fragment_without_index",
+        [
+            [call("f", '{"a"', id=A)],
+            [call(..., ": 1", id=B)],
+            [call(..., "}", id="chatcmpl-tool-3")],
+        ],
+        [(0, A, "f", '{"a"'), (0, None, None, ": 1"), (0, None, None, "}")],
+        [(A, "f", {"a": 1})],
+    ),
+    (
+        "new_id_on_every_fragment_of_parallel_calls",
+        [
+            [call("f", "", id="t-1", index=0), call("g", "", id="t-2", index=1)],
+            [call("", "{", id="t-3", index=1), call("", "{", id="t-4", index=0)],
+            [call("", "}", id="t-5", index=0), call("", "}", id="t-6", index=1)],
+        ],
+        [
+            (0, "t-1", "f", ""),
+            (1, "t-2", "g", ""),
+            (1, None, None, "{"),
+            (0, None, None, "{"),
+            (0, None, None, "}"),
+            (1, None, None, "}"),
+        ],
+        [("t-1", "f", {}), ("t-2", "g", {})],
+    ),
+    (
+        "another_name_under_an_id_that_changed_in_mid_call",
+        [
+            [call("f", "", id=A, index=0)],
+            [call("", "{}", id=B, index=0)],
+            [call("g", "{}", id=B, index=0)],
+        ],
+        [(0, A, "f", ""), (0, None, None, "{}"), (1, B, "g", "{}")],
+        [(A, "f", {}), (B, "g", {})],
+    ),
+    (
+        "another_name_under_the_same_id",
+        [[call("f", "", id=A, index=0)], [call("g", "", id=A, index=0)]],
+        [(0, A, "f", ""), (1, ANY, "g", "")],
+        [(A, "f", {}), (ANY, "g", {})],
+    ),
+    (
+        "new_id_with_the_name",
+        [[{"id": A, "index": 0}], [call("f", "{}", id=B, index=0)]],
+        [(0, A, None, ""), (0, None, "f", "{}")],
+        [(A, "f", {})],
+    ),
+    (
+        "whole_call_again",
+        [
+            [call("f", '{"a": 1}', id=A, index=0), call("g", "{}", id=B, index=1)],
+            [call("f", '{"a": 1}', id=A, index=0), call("", "{}", id=B, index=1)],
+        ],
+        [(0, A, "f", '{"a": 1}'), (1, B, "g", "{}")],
+        [(A, "f", {"a": 1}), (B, "g", {})],
+    ),
+    (
+        "same_call_twice_without_index",
+        [[call("f", "{}", id=A)], [call("f", "{}", id=A)]],
+        [(0, A, "f", "{}"), (1, ANY, "f", "{}")],
+        [(A, "f", {}), (ANY, "f", {})],
     ),
     (
         "first_call_goes_on_after_its_index_was_reused",
@@ -272,6 +347,48 @@ DIALECTS: list[tuple[str, list[list[Json]], list[Fragment], list[Call]]] = [
         [(ANY, "f", {"a": 1}), (ANY, "g", {})],
     ),
     (
+        "no_ids_and_no_indexes_in_fragments_of_parallel_calls",
+        [
+            [call("f", "", id=A), call("g", "{", id=B)],
+            [call("", '{"a"'), call("", '"b"', id="null")],
+            [call(..., ": 1}"), call(..., ": 2}")],
+        ],
+        [
+            (0, A, "f", ""),
+            (1, B, "g", "{"),
+            (0, None, None, '{"a"'),
+            (1, None, None, '"b"'),
+            (0, None, None, ": 1}"),
+            (1, None, None, ": 2}"),
+        ],
+        [(A, "f", {"a": 1}), (B, "g", {"b": 2})],
+    ),
+    (
+        "no_ids_and_no_indexes_in_fragments_of_the_last_call",
+        [[call("f", "{}"), call("g", "{"), call(..., '"b"')], [call(..., ": 2}")]],
+        [
+            (0, ANY, "f", "{}"),
+            (1, ANY, "g", '{"b"'),
+            (1, None, None, ": 2}"),
+        ],
+        [(ANY, "f", {}), (ANY, "g", {"b": 2})],
+    ),
+    (
+        "null_and_blanks_as_arguments",
+        [
+            [call("f", "null", id=A, index=0), call("g", " ", id=B, index=1)],
+            [call(..., "\n", index=0), call(..., '{"b": ', index=1)],
+            [call(..., "null", index=1), call(..., "}", index=1)],
+        ],
+        [
+            (0, A, "f", ""),
+            (1, B, "g", ""),
+            (1, None, None, '{"b": '),
+            (1, None, None, "null}"),
+        ],
+        [(A, "f", {}), (B, "g", {"b": None})],
+    ),
+    (
         "one_id_for_parallel_calls",
         [[call("f", '{"a": 1}', id=A, index=0), call("g", "{}", id=A, index=1)]],
         [(0, A, "f", '{"a": 1}'), (1, ANY, "g", "{}")],
@@ -311,6 +428,7 @@ DIALECTS: list[tuple[str, list[list[Json]], list[Fragment], list[Call]]] = [
     (
         "fragments_that_say_nothing",
         [
+            [{"index": 0, "id": "", "function": {"name": "", "arguments": ""}}],
             [call("f", "{}", id=A, index=0)],
             [],
             [{"index": 0}],
@@ -460,7 +578,9 @@ def test_text_between_fragments_keeps_the_call_together() -> None:
 
 
 @pytest.mark.parametrize("reason", ["length", "model_length"])
-@pytest.mark.parametrize("arguments", ["", '{"a": "b', '["a"]', "{}x", None])
+@pytest.mark.parametrize(
+    "arguments", ["", '{"a": "b', '["a"]', "{}x", None, "null", " "]
+)
 def test_call_cut_by_the_token_limit_raises(reason: str, arguments: str | None) -> None:
     """Cut arguments are never repaired: the call is handed out as invalid only."""
     fragments = [call("f", "{}", id=A, index=0), call("g", arguments, id=B, index=1)]
@@ -478,6 +598,22 @@ def test_call_cut_before_its_name_is_named_by_its_id() -> None:
     """The error names what it can."""
     with pytest.raises(MistralToolCallTruncatedError, match=f"'{A}'"):
         read([delta({"tool_calls": [{"id": A}]}), delta({}, "length")])
+
+
+@pytest.mark.parametrize("reason", ["tool_calls", "stop", "length"])
+@pytest.mark.parametrize("arguments", ['{"a": 1}', "", '["a"]'])
+def test_call_without_a_name_raises(reason: str, arguments: str) -> None:
+    """Nobody knows which tool it calls: it is never handed out as a call."""
+    fragments = [call("f", "{}", id=A, index=0), call("", arguments, id=B, index=1)]
+
+    with pytest.raises(MistralStreamInterruptedError, match=f"'{B}'") as raised:
+        read([delta({"tool_calls": fragments}, reason, usage=USAGE)])
+
+    partial = raised.value.partial
+    assert partial is not None
+    assert partial.tool_calls == []
+    with pytest.raises(MistralStreamInterruptedError, match=f"'{B}'"):
+        answered({"content": "", "tool_calls": fragments}, reason)
 
 
 def test_whole_call_survives_the_token_limit() -> None:
@@ -530,7 +666,7 @@ def test_broken_arguments_are_an_invalid_call(arguments: str) -> None:
         assert invalid["args"] == arguments
 
 
-@pytest.mark.parametrize("arguments", ["", None, ..., '{"a": "b\nc"}'])
+@pytest.mark.parametrize("arguments", ["", None, ..., "null", " ", '{"a": "b\nc"}'])
 def test_lenient_arguments_are_a_call(arguments: Any) -> None:
     """None at all are those of a tool that takes none; raw line ends are read over."""
     fragments = [call("f", arguments, id=A, index=0)]
@@ -539,7 +675,7 @@ def test_lenient_arguments_are_a_call(arguments: Any) -> None:
 
     (made,) = message.tool_calls
     assert made["args"] == (
-        {"a": "b\nc"} if isinstance(arguments, str) and arguments else {}
+        {"a": "b\nc"} if isinstance(arguments, str) and "a" in arguments else {}
     )
 
 
