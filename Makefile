@@ -21,7 +21,7 @@ $(VENV)/.installed: pyproject.toml langchain_mistral_stream/_version.py
 
 install: $(VENV)/.installed  ## make the virtual environment
 
-check: format_check lint type test docs notebooks  ## all that CI checks
+check: format_check lint type test examples docs notebooks  ## format, lint, types, tests, pages, notebooks
 
 format: install  ## format the code
 	$(BIN)/ruff format

@@ -84,7 +84,7 @@ def _when() -> str:
 
 
 def _machine() -> str:
-    return f"{os.cpu_count()} cores ({_processor()}), {platform.platform()}"
+    return f"{os.cpu_count()} cores ({_processor()}), {platform.system()}"
 
 
 def _processor() -> str:

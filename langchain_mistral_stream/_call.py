@@ -10,17 +10,16 @@ import ssl
 import time
 from asyncio import Timeout, get_running_loop
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from langchain_mistral_stream._chunks import is_error
 from langchain_mistral_stream._latency import Stopwatch
-from langchain_mistral_stream._limits import Deadline
+from langchain_mistral_stream._limits import Deadline, TimeLimits
 from langchain_mistral_stream._retry import RetryPolicy, retry_after
 from langchain_mistral_stream._sessions import Settings
 from langchain_mistral_stream._wire import ResponseJSON
 from langchain_mistral_stream.errors import (
-    MistralAPIError,
     MistralConnectionError,
     MistralError,
     MistralInvalidRequestError,
@@ -53,26 +52,48 @@ class Answer:
     stopwatch: Stopwatch
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a call may take.
+
+    Attributes:
+        limits: Time limits.
+        max_retries: Requests after the first one.
+    """
+
+    limits: TimeLimits = field(default_factory=TimeLimits)
+    max_retries: int = 0
+
+
 class Call:
     """A call and its attempts so far.
 
     Args:
         settings: Of the connection that makes it.
+        terms: What it may take.
     """
 
-    __slots__ = ("_settings", "_stale", "attempts", "deadline", "stopwatch")
+    __slots__ = (
+        "_max_retries",
+        "_settings",
+        "_stale",
+        "attempts",
+        "deadline",
+        "stopwatch",
+    )
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, terms: Terms) -> None:
         self._settings = settings
+        self._max_retries = terms.max_retries
         self.attempts = 0
         self._stale = 0
         self.stopwatch = Stopwatch()
-        self.deadline = Deadline(settings.limits)
+        self.deadline = Deadline(terms.limits)
 
     @property
     def policy(self) -> RetryPolicy:
         """How the call is retried: never past its total limit."""
-        return RetryPolicy(self._settings.max_retries, allows=self.deadline.allows)
+        return RetryPolicy(self._max_retries, allows=self.deadline.allows)
 
     def begin_attempt(self) -> None:
         """Count an attempt, which may be sent over several connections."""
@@ -105,7 +126,7 @@ class Call:
         reason = _reason(error, errors)
         return MistralConnectionError(
             f"The connection to {self._settings.host} failed ({reason}), "
-            f"attempt {self.attempts} of {self._settings.max_retries + 1}"
+            f"attempt {self.attempts} of {self._max_retries + 1}"
         )
 
     def refusal(
@@ -118,20 +139,18 @@ class Call:
             headers: Of the answer.
             said: Its body.
         """
-        attributes: dict[str, Any] = {
-            "request_id": request_id(headers),
-            "retry_after": retry_after(headers, time.time()),
-            "rate_limits": _rate_limits(headers),
-        }
+        attributes = _attributes(headers)
         if status >= 400:  # noqa: PLR2004
             return self.without_key(response_error(status, said, **attributes))
         if status >= 300:  # noqa: PLR2004
             where = headers.get("Location", "nowhere").partition("?")[0]
-            return MistralInvalidRequestError(
-                f"HTTP {status}: a redirect to {where}. None is followed, so that the "
-                "key goes nowhere else; set `base_url` to where the API is",
-                status_code=status,
-                **attributes,
+            return self.without_key(
+                MistralInvalidRequestError(
+                    f"HTTP {status}: a redirect to {where}. None is followed, so that "
+                    "the key goes nowhere else; set `base_url` to where the API is",
+                    status_code=status,
+                    **attributes,
+                )
             )
         content_type = headers.get("Content-Type", "no type")
         error = said_error(
@@ -150,6 +169,13 @@ class Call:
             vars(error).update(hidden(vars(error), secret))
         return error
 
+    def told(self, error: MistralError, headers: Mapping[str, str]) -> MistralError:
+        """Add what the headers of an answer tell to an error that came in its body."""
+        for name, value in _attributes(headers).items():
+            if not getattr(error, name):
+                setattr(error, name, value)
+        return self.without_key(error)
+
     def answer(self, said: bytes, headers: Mapping[str, str]) -> Answer:
         """Read a whole answer.
 
@@ -158,9 +184,11 @@ class Call:
         """
         payload = json_or_text(said)
         if not isinstance(payload, dict):
-            raise MistralAPIError("The server's answer is not a JSON object")
+            what = "The server's answer is not a JSON object"
+            raise self.without_key(said_error(what, payload, **_attributes(headers)))
         if is_error(payload):
-            raise self.without_key(said_error("The server sent an error", payload))
+            what = "The server sent an error"
+            raise self.without_key(said_error(what, payload, **_attributes(headers)))
         payload = cast("ResponseJSON", payload)
         return Answer(payload, request_id(headers), self.attempts, self.stopwatch)
 
@@ -170,7 +198,7 @@ class RequestBody(io.BytesIO):
 
     Args:
         body: The request, encoded.
-        on_sent: Called when the first byte is taken.
+        on_sent: Called whenever a part is taken.
     """
 
     def __init__(self, body: bytes, on_sent: Callable[[], None]) -> None:
@@ -179,8 +207,7 @@ class RequestBody(io.BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Take bytes to send."""
-        if not self.tell():
-            self._on_sent()
+        self._on_sent()
         return super().read(size)
 
 
@@ -226,6 +253,15 @@ class RequestWatch:
 def request_id(headers: Mapping[str, str]) -> str | None:
     """Return the server's id for a request: Mistral's header, or the usual one."""
     return headers.get("mistral-correlation-id") or headers.get("x-request-id")
+
+
+def _attributes(headers: Mapping[str, str]) -> dict[str, Any]:
+    """What the headers of an answer tell of its error."""
+    return {
+        "request_id": request_id(headers),
+        "retry_after": retry_after(headers, time.time()),
+        "rate_limits": _rate_limits(headers),
+    }
 
 
 def _rate_limits(headers: Mapping[str, str]) -> dict[str, str]:

@@ -195,6 +195,8 @@ class ChunkReader:
             update={
                 "response_metadata": {**message.response_metadata, "latency": latency},
                 "tool_calls": [],
+                # LangChain makes calls of these again where a message is read anew.
+                "tool_call_chunks": [],
                 "invalid_tool_calls": [
                     InvalidToolCall(
                         type="invalid_tool_call",

@@ -8,8 +8,16 @@ method stands under its sync twin.
 import asyncio
 import io
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterator,
+    Mapping,
+)
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from langchain_core.outputs import ChatGenerationChunk
@@ -20,6 +28,7 @@ from langchain_mistral_stream._call import (
     Call,
     RequestBody,
     RequestWatch,
+    Terms,
     request_id,
 )
 from langchain_mistral_stream._chunks import ChunkReader
@@ -66,22 +75,23 @@ class Connection:
         self._loops: dict[asyncio.AbstractEventLoop, LoopSession] = {}
 
     def __reduce__(self) -> tuple[type[Self], tuple[Settings]]:
-        """Copies and pickles begin without a session."""
-        return type(self), (self.settings,)
+        """Copies and pickles begin without a session of ours, or of one event loop."""
+        return type(self), (replace(self.settings, async_session=None),)
 
     def stream(
-        self, body: bytes, new_reader: NewReader
+        self, body: bytes, new_reader: NewReader, terms: Terms
     ) -> Generator[ChatGenerationChunk]:
         """Post a request and yield the chunks of its answer.
 
         Args:
             body: The request, encoded.
             new_reader: Makes the reader of an attempt.
+            terms: What the call may take.
 
         Raises:
             MistralError: The request failed for good, or the stream broke.
         """
-        call = Call(self.settings)
+        call = Call(self.settings, terms)
         begun: _Begun = call.policy.retrying()(self._begun, body, call, new_reader)
         first, chunks = begun
         with closing(chunks):
@@ -89,10 +99,10 @@ class Connection:
             yield from chunks
 
     async def astream(
-        self, body: bytes, new_reader: NewReader
+        self, body: bytes, new_reader: NewReader, terms: Terms
     ) -> AsyncGenerator[ChatGenerationChunk]:
         """Post a request and yield the chunks of its answer; see `stream`."""
-        call = Call(self.settings)
+        call = Call(self.settings, terms)
         begun: _AsyncBegun = await call.policy.async_retrying()(
             self._abegun, body, call, new_reader
         )
@@ -102,18 +112,18 @@ class Connection:
             async for chunk in chunks:
                 yield chunk
 
-    def fetch(self, body: bytes) -> Answer:
+    def fetch(self, body: bytes, terms: Terms) -> Answer:
         """Post a request and return its whole answer.
 
         Raises:
             MistralError: The request failed for good.
         """
-        call = Call(self.settings)
+        call = Call(self.settings, terms)
         return call.policy.retrying()(self._fetched, body, call)
 
-    async def afetch(self, body: bytes) -> Answer:
+    async def afetch(self, body: bytes, terms: Terms) -> Answer:
         """Post a request and return its whole answer; see `fetch`."""
-        call = Call(self.settings)
+        call = Call(self.settings, terms)
         return await call.policy.async_retrying()(self._afetched, body, call)
 
     def close(self) -> None:
@@ -155,7 +165,7 @@ class Connection:
                     yield from stream.chunks(read)
             except MistralError as error:
                 stream.failed(error)
-            if last := stream.reader.end():
+            if last := stream.end():
                 yield last
             source.drain()
 
@@ -171,7 +181,7 @@ class Connection:
                         yield chunk
             except MistralError as error:
                 stream.failed(error)
-            if last := stream.reader.end():
+            if last := stream.end():
                 yield last
             await source.drain()
 
@@ -313,15 +323,17 @@ class Connection:
 class _Stream:
     """What one attempt has read so far, as chunks."""
 
-    __slots__ = ("_call", "_framer", "reader")
+    __slots__ = ("_call", "_framer", "_headers", "reader")
 
     def __init__(self, call: Call, new_reader: NewReader) -> None:
         self._call = call
         self._framer = EventFramer()
+        self._headers: Mapping[str, str] = {}
         self.reader = new_reader(call.stopwatch)
 
     def opened(self, source: Body | AsyncBody) -> None:
         """Note that the answer has begun."""
+        self._headers = source.headers
         self.reader.opened(
             attempts=self._call.attempts, request_id=request_id(source.headers)
         )
@@ -330,7 +342,8 @@ class _Stream:
         """Yield the chunks in a read; the time in which they are used is no wait."""
         call = self._call
         for event in self._framer.events(read):
-            call.deadline.event()
+            if event[1]:
+                call.deadline.event()
             for chunk in self.reader.chunks(event):
                 call.deadline.token()
                 yield chunk
@@ -343,7 +356,19 @@ class _Stream:
     def failed(self, error: MistralError) -> None:
         """Raise what a failure means here; after the finish reason it is nothing."""
         if not self.reader.finished:
-            raise self.reader.failure(self._call.without_key(error))
+            raise self.reader.failure(self._call.told(error, self._headers))
+
+    def end(self) -> ChatGenerationChunk | None:
+        """Return the last chunk, if it was not made before.
+
+        Raises:
+            MistralError: The answer is not complete.
+        """
+        try:
+            return self.reader.end()
+        except MistralError as error:
+            self._call.told(error, self._headers)
+            raise
 
 
 def _is_answer(source: Body | AsyncBody, accept: str) -> bool:

@@ -40,6 +40,18 @@ class Connector(aiohttp.TCPConnector):
                     else:
                         protocol.transport.abort()
 
+    async def _get(self, key: Any, traces: Any) -> Any:
+        """Take an idle connection, but none on which something came unasked.
+
+        aiohttp would read it as the answer to the next request.
+        """
+        while (connection := await super()._get(key, traces)) is not None:
+            protocol = connection.protocol
+            if protocol is not None and not protocol.should_close:
+                return connection
+            connection.close()
+        return None
+
     def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
         """Let go of a connection; one that is not wanted does not send the rest."""
         transport = protocol.transport

@@ -51,6 +51,7 @@ class Deadline:
         "_clock",
         "_first_token_at",
         "_is_connecting",
+        "_is_ending",
         "_is_silent",
         "_limits",
         "_silence",
@@ -70,7 +71,7 @@ class Deadline:
         """Begin an attempt: only the total limit counts."""
         self._at = self._first_token_at = _NEVER
         self._silence = self._limits.silence
-        self._is_connecting = False
+        self._is_connecting = self._is_ending = False
         self._is_silent = True
         self.has_connected = False
 
@@ -87,15 +88,19 @@ class Deadline:
         self._is_connecting = False
 
     def ending(self, seconds: float) -> None:
-        """Note that all that matters has come: what follows is waited for briefly."""
-        self._silence = seconds
-        self._at = self._clock() + seconds
+        """Note that all that matters has come: what follows is waited for briefly.
+
+        Whatever it is, it does not move this limit.
+        """
+        self._silence = min(seconds, self._limits.silence or _NEVER)
+        at = self._clock() + self._silence
+        self._at = min(at, self._at) if self._is_ending else at
         self._first_token_at = _NEVER
-        self._is_silent = True
+        self._is_silent = self._is_ending = True
 
     def event(self) -> None:
         """Note a data event: the next wait begins a new silence."""
-        self._is_silent = False
+        self._is_silent = self._is_ending
 
     def token(self) -> None:
         """Note that content has come."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import orjson
+from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import (
     convert_to_json_schema,
     convert_to_openai_function,
@@ -24,9 +25,12 @@ from langchain_mistral_stream._wire import (
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
+else:
+    # LangChain asks for type hints at run time. langchain_core.tools would take a fifth
+    # of the time of our own import, so they name the parent class there.
+    BaseTool = Runnable
 
-# A string, since langchain_core.tools takes a fifth of the time of our own import.
-Tool: TypeAlias = "Mapping[str, Any] | type | Callable[..., Any] | BaseTool"
+Tool: TypeAlias = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 ToolChoice = str | bool | Mapping[str, Any] | None
 Schema = Mapping[str, Any] | type
 
@@ -118,15 +122,12 @@ def request_parameters(
     }
     if tools := parameters.get("tools"):
         parameters["tools"] = wire_tools(tools)
-    if "tool_choice" in parameters:
-        offered = tool_names(parameters.get("tools") or ())
-        choice = parameters["tool_choice"]
+    if (choice := parameters.get("tool_choice")) is not None:
+        offered = parameters.get("tools") or ()
         # A field may name a tool that only some calls offer.
-        is_idle = (
-            not offered and isinstance(choice, str) and choice not in _TOOL_CHOICES
-        )
+        is_idle = not offered and call.get("tool_choice") is None and _is_name(choice)
         parameters["tool_choice"] = (
-            None if is_idle else wire_tool_choice(choice, offered)
+            None if is_idle else wire_tool_choice(choice, tool_names(offered))
         )
     # After the merge, so that a call can take back what a field says.
     return {name: value for name, value in parameters.items() if value not in _EMPTY}
@@ -262,6 +263,11 @@ def wire_tool_choice(
         choice = _TOOL_CHOICES.get(tool_choice)
         return choice or _named_choice(tool_choice, tool_names)
     return "required" if tool_choice else None
+
+
+def _is_name(tool_choice: ToolChoice) -> bool:
+    is_word = isinstance(tool_choice, bool) or tool_choice in tuple(_TOOL_CHOICES)
+    return not is_word
 
 
 def _chosen_name(tool_choice: Mapping[str, Any]) -> str:

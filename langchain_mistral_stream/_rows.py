@@ -55,8 +55,8 @@ class LatencyRow:
     finish_reason: str | None
 
     error: str | None
-    """Class of the error that ended the call. `GeneratorExit`: the caller left the
-    stream, which is no failure."""
+    """Class of the error that ended the call. `GeneratorExit` and `CancelledError`: the
+    caller left, which is no failure."""
 
     request_id: str | None
     """The server's id for the request."""
@@ -91,7 +91,7 @@ class LatencyRow:
     @property
     def failed(self) -> bool:
         """Whether an error ended the call, and not the caller."""
-        return self.error not in {None, "GeneratorExit"}
+        return self.error not in {None, "GeneratorExit", "CancelledError"}
 
 
 @dataclass(kw_only=True, slots=True)

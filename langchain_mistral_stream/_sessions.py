@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from langchain_mistral_stream._limits import TimeLimits
 from langchain_mistral_stream._version import __version__
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ class Settings:
         api_key: Sent as a bearer token; without one no `Authorization` is sent.
         headers: The user's own, sent with every request.
         verify: As in requests: check certificates, or a file of authorities.
-        limits: Time limits.
-        max_retries: Requests after the first one.
         max_concurrent: Most connections open at once; `None` is no limit.
         session: The user's own, left open by `close`.
         async_session: The user's own, left open by `aclose`.
@@ -44,8 +41,6 @@ class Settings:
     api_key: SecretStr | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     verify: bool | str = True
-    limits: TimeLimits = field(default_factory=TimeLimits)
-    max_retries: int = 3
     max_concurrent: int | None = None
     session: "requests.Session | None" = None
     async_session: "aiohttp.ClientSession | None" = None
@@ -83,18 +78,31 @@ def no_auth(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
 
 def new_session(settings: Settings) -> "requests.Session":
     """Make a sync session whose pool holds what the settings allow."""
-    import requests  # noqa: PLC0415  # only sync calls need it
-
     from langchain_mistral_stream._limited import LimitedAdapter  # noqa: PLC0415
 
     adapter = LimitedAdapter(
         pool_maxsize=settings.max_concurrent or _UNLIMITED_POOL,
         pool_block=settings.max_concurrent is not None,
     )
-    session = requests.Session()
+    session = _without_redirects()
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+def _without_redirects() -> "requests.Session":
+    """Make a session that never looks where a redirect leads.
+
+    requests does so even when it is told to follow none: it reads the whole body
+    first, without a limit, and stumbles over addresses that are none.
+    """
+    import requests  # noqa: PLC0415  # only sync calls need it
+
+    class Session(requests.Session):
+        def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002  # its name is theirs
+            return None
+
+    return Session()
 
 
 def new_async_session(settings: Settings) -> "aiohttp.ClientSession":

@@ -6,6 +6,7 @@ fit its schema as none. Here a part is only a part while the answer goes on.
 """
 
 import json
+from collections.abc import Callable
 from functools import partial as bound
 from operator import itemgetter
 from typing import Any, cast
@@ -15,10 +16,6 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.base import OutputParserLike
-from langchain_core.output_parsers.openai_tools import (
-    JsonOutputKeyToolsParser,
-    PydanticToolsParser,
-)
 from langchain_core.output_parsers.transform import BaseCumulativeTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import (
@@ -53,13 +50,10 @@ def answer_parser(schema: Schema | None) -> OutputParserLike[Any]:
 def call_parser(schema: Schema, tool_name: str) -> OutputParserLike[Any]:
     """Return the parser of the call of a tool: to an instance, or to a dict.
 
-    It raises an `OutputParserException` where the token limit came before the call.
+    It raises an `OutputParserException` for an answer that ended without such a call.
     """
-    if _is_model(schema):
-        return _CallToModel(
-            tools=[cast("type[BaseModel]", schema)], first_tool_only=True
-        )
-    return _CallToDict(key_name=tool_name, first_tool_only=True)
+    made = cast("type[BaseModel]", schema) if _is_model(schema) else dict
+    return _CallParser(tool_name=tool_name, made=made)
 
 
 def with_raw(
@@ -89,18 +83,45 @@ class _AnswerParser(BaseCumulativeTransformOutputParser[Any]):
 
 
 class _CallParser(BaseCumulativeTransformOutputParser[Any]):
-    """Parses a call while it comes; one that has ended must fit its schema."""
+    """Parses a call while it comes; an answer that has ended must have one that fits.
+
+    Attributes:
+        tool_name: Of the tool that must be called.
+        made: Makes the output of the call's arguments.
+    """
+
+    tool_name: str
+    made: Callable[..., Any]
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         reason = _finish_reason(result[0])
-        parsed = super().parse_result(result, partial=partial and reason is None)
-        if parsed is None and reason in TOKEN_LIMITS:
-            raise OutputParserException(
+        goes_on = partial and reason is None
+        # A whole message comes through a stream as one of no role, with all its fields.
+        calls = getattr(getattr(result[0], "message", None), "tool_calls", [])
+        arguments = [call["args"] for call in calls if call["name"] == self.tool_name]
+        try:
+            if arguments:
+                return self.made(**arguments[0])
+        except ValueError:
+            if not goes_on:
+                raise
+        if goes_on:
+            return None
+        raise OutputParserException(self._said(reason), llm_output=result[0].text)
+
+    def parse(self, text: str) -> Any:
+        return self.parse_result([Generation(text=text)])
+
+    def _said(self, reason: str | None) -> str:
+        if reason in TOKEN_LIMITS:
+            return (
                 f"The answer reached the token limit before it called the tool "
-                f"(finish_reason {reason!r}). {_ADVICE}",
-                llm_output=result[0].text,
+                f"(finish_reason {reason!r}). {_ADVICE}"
             )
-        return parsed
+        return (
+            f"The answer ended without a valid call of the tool {self.tool_name!r} "
+            f"(finish_reason {reason!r})"
+        )
 
 
 class _AnswerToDict(_AnswerParser, JsonOutputParser):
@@ -108,14 +129,6 @@ class _AnswerToDict(_AnswerParser, JsonOutputParser):
 
 
 class _AnswerToModel(_AnswerParser, PydanticOutputParser[BaseModel]):
-    pass
-
-
-class _CallToDict(_CallParser, JsonOutputKeyToolsParser):
-    pass
-
-
-class _CallToModel(_CallParser, PydanticToolsParser):
     pass
 
 

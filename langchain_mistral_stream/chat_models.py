@@ -3,10 +3,12 @@
 What travels over the wire, and how, is not known here.
 """
 
+import re
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from functools import partial
-from typing import Any, Literal, Self, cast
+from functools import cache, partial
+from typing import Annotated, Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from langchain_core.callbacks import (
@@ -15,11 +17,7 @@ from langchain_core.callbacks import (
 )
 from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.language_models.chat_models import (
-    BaseChatModel,
-    agenerate_from_stream,
-    generate_from_stream,
-)
+from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
@@ -31,11 +29,13 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
+    TypeAdapter,
+    ValidationError,
     field_validator,
     model_validator,
 )
 
-from langchain_mistral_stream._call import Answer
+from langchain_mistral_stream._call import Answer, Terms
 from langchain_mistral_stream._chunks import ChunkReader, chat_result
 from langchain_mistral_stream._connection import Connection
 from langchain_mistral_stream._limits import TimeLimits
@@ -60,6 +60,19 @@ from langchain_mistral_stream._usage import added_usage
 from langchain_mistral_stream._version import __version__
 
 _MISTRAL = "https://api.mistral.ai/v1"
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+# What a call may say besides the parameters of its request.
+_TERMS = (
+    "connect_timeout",
+    "timeout",
+    "first_token_timeout",
+    "total_timeout",
+    "max_retries",
+)
+_OWN = (*_TERMS, "keep_prefix", "model_kwargs")
+
+_opening = threading.Lock()
 
 
 class ChatMistralStream(BaseChatModel):
@@ -72,11 +85,12 @@ class ChatMistralStream(BaseChatModel):
     ```
 
     Each request parameter is a field, and can be given per call or through `bind`
-    too. What is `None` is not sent: the server's default counts. With `n` above 1 a
-    stream follows the first choice only; `generate` returns them all.
+    too, and so can time limits and retries. What is `None` is not sent: the server's
+    default counts. With `n` above 1 a stream follows the first choice only; `generate`
+    returns them all.
     """
 
-    model: str = Field(default="mistral-small-latest", alias="model_name")
+    model: str = Field(default="mistral-small-latest", alias="model_name", min_length=1)
     """Name of the model."""
 
     api_key: SecretStr | None = Field(
@@ -184,8 +198,9 @@ class ChatMistralStream(BaseChatModel):
     """Whether the echo of a prefix stays in the answer. A prefix is the last message
     of a request, an `AIMessage` with `additional_kwargs={"prefix": True}`."""
 
-    streaming: bool = False
-    """Whether `invoke` streams too."""
+    streaming: bool | None = None
+    """Whether `invoke` streams too. An explicit `False` makes `stream` a plain request
+    as well: the answer comes in one piece."""
 
     max_retries: int = Field(default=3, ge=0)
     """Requests after the first one, as long as no answer has begun."""
@@ -234,7 +249,14 @@ class ChatMistralStream(BaseChatModel):
     @classmethod
     def _move_unknown_arguments(cls, values: dict[str, Any]) -> Any:
         values = dict(values)
-        values["model_kwargs"] = dict(values.get("model_kwargs") or {})
+        for name in ("base_url", "endpoint"):
+            if values.get(name) in {None, ""}:
+                values.pop(name, None)
+        further = values.get("model_kwargs") or {}
+        if not isinstance(further, Mapping):
+            # For pydantic to say so, with the name of the field.
+            return values
+        values["model_kwargs"] = dict(further)
         return _build_model_kwargs(values, get_pydantic_field_names(cls))
 
     @field_validator("api_key")
@@ -249,18 +271,29 @@ class ChatMistralStream(BaseChatModel):
     @classmethod
     def _check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
-            if not (name.isascii() and name.isprintable() and value.isprintable()):
+            if not _HEADER_NAME.fullmatch(name) or not value.isprintable():
                 raise ValueError("a header has characters that no header has")
             value.encode("latin-1")
-        return headers
+        return {name: value.strip() for name, value in headers.items()}
 
     @field_validator("base_url")
     @classmethod
     def _complete_url(cls, url: str) -> str:
-        parts = urlsplit(url.strip().rstrip("/"))
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("give a URL such as https://api.mistral.ai/v1")
+        parts = urlsplit(url.strip().rstrip("/") or _MISTRAL)
+        has_more = parts.username is not None or parts.query or parts.fragment
+        if (
+            parts.scheme not in {"http", "https"}
+            or not parts.hostname
+            or has_more
+            or re.search(r"\s", parts.geturl())
+        ):
+            raise ValueError(
+                "give a URL such as https://api.mistral.ai/v1, "
+                "without a user, a query or a fragment"
+            )
         parts.hostname.encode("idna")
+        # Raises for one that is no number, or too large.
+        _ = parts.port
         return parts._replace(path=parts.path or "/v1").geturl()
 
     @model_validator(mode="after")
@@ -314,8 +347,8 @@ class ChatMistralStream(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        body, new_reader = self._prepared(messages, stop, kwargs, stream=True)
-        with closing(self._connection.stream(body, new_reader)) as chunks:
+        asked = self._prepared(messages, stop, kwargs, stream=True)
+        with closing(self._connection.stream(*asked)) as chunks:
             for chunk in chunks:
                 if run_manager:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -328,8 +361,8 @@ class ChatMistralStream(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        body, new_reader = self._prepared(messages, stop, kwargs, stream=True)
-        async with aclosing(self._connection.astream(body, new_reader)) as chunks:
+        asked = self._prepared(messages, stop, kwargs, stream=True)
+        async with aclosing(self._connection.astream(*asked)) as chunks:
             async for chunk in chunks:
                 if run_manager:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -339,29 +372,21 @@ class ChatMistralStream(BaseChatModel):
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002  # LangChain's signature
         **kwargs: Any,
     ) -> ChatResult:
-        if self.streaming:
-            return generate_from_stream(
-                self._stream(messages, stop, run_manager, **kwargs)
-            )
-        body, new_reader = self._prepared(messages, stop, kwargs, stream=False)
-        return _result(self._connection.fetch(body), new_reader)
+        body, new_reader, terms = self._prepared(messages, stop, kwargs, stream=False)
+        return _result(self._connection.fetch(body, terms), new_reader)
 
     async def _agenerate(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002  # likewise
         **kwargs: Any,
     ) -> ChatResult:
-        if self.streaming:
-            return await agenerate_from_stream(
-                self._astream(messages, stop, run_manager, **kwargs)
-            )
-        body, new_reader = self._prepared(messages, stop, kwargs, stream=False)
-        return _result(await self._connection.afetch(body), new_reader)
+        body, new_reader, terms = self._prepared(messages, stop, kwargs, stream=False)
+        return _result(await self._connection.afetch(body, terms), new_reader)
 
     def bind_tools(
         self,
@@ -416,8 +441,9 @@ class ChatMistralStream(BaseChatModel):
 
         An answer that the token limit cut raises LangChain's `OutputParserException`,
         or `MistralToolCallTruncatedError` where it cut the call: half an answer is
-        never handed out as a whole one. In a stream the error comes with the last
-        chunk; with `include_raw` the exception is the `parsing_error`.
+        never handed out as a whole one. An answer that ends without its JSON or its
+        call raises an `OutputParserException` too. In a stream the error comes with
+        the last chunk; with `include_raw` the exception is the `parsing_error`.
 
         Raises:
             ValueError: The method is unknown, or needs a schema.
@@ -507,6 +533,12 @@ class ChatMistralStream(BaseChatModel):
         state = super().__getstate__()
         return {**state, "__dict__": {**state["__dict__"], "async_session": None}}
 
+    def __copy__(self) -> Self:
+        """Copy with connections of its own, so that each is closed for itself."""
+        copied = super().__copy__()
+        copied._open = None  # noqa: SLF001  # of this class
+        return copied
+
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Copy all but the user's own sessions, which are shared."""
         memo = {} if memo is None else memo
@@ -518,9 +550,13 @@ class ChatMistralStream(BaseChatModel):
     def _connection(self) -> Connection:
         """The connection for the fields as they are now."""
         settings = self._settings()
-        if self._open is None or self._open.settings != settings:
-            self._open = Connection(settings)
-        return self._open
+        opened = self._open
+        if opened is None or opened.settings != settings:
+            with _opening:
+                opened = self._open
+                if opened is None or opened.settings != settings:
+                    self._open = opened = Connection(settings)
+        return opened
 
     def _settings(self) -> Settings:
         return Settings(
@@ -528,13 +564,6 @@ class ChatMistralStream(BaseChatModel):
             api_key=self.api_key,
             headers=self.default_headers,
             verify=self.verify,
-            limits=TimeLimits(
-                connect=self.connect_timeout,
-                silence=self.timeout,
-                first_token=self.first_token_timeout or self.timeout,
-                total=self.total_timeout,
-            ),
-            max_retries=self.max_retries,
             max_concurrent=self.max_concurrent_requests,
             session=self.session,
             async_session=self.async_session,
@@ -544,33 +573,92 @@ class ChatMistralStream(BaseChatModel):
         self,
         messages: list[BaseMessage],
         stop: list[str] | None,
-        call_parameters: Mapping[str, Any],
+        call: Mapping[str, Any],
         *,
         stream: bool,
-    ) -> tuple[bytes, Callable[..., ChunkReader]]:
-        """Return the request and what makes the reader of its answer."""
-        parameters = self._parameters(stop, call_parameters)
+    ) -> tuple[bytes, Callable[..., ChunkReader], Terms]:
+        """Return the request, what makes the reader of its answer, and the terms."""
+        checked = self._checked(call)
+        own = {name: checked.pop(name) for name in _OWN if name in checked}
+        further = {**self.model_kwargs, **own.get("model_kwargs", {})}
+        parameters = self._parameters(stop, {**further, **checked})
         if not stream:
             parameters.pop("stream_options", None)
         wired = wire_messages(messages)
         body = request_body(parameters, wired, stream=stream)
-        prefix = "" if self.keep_prefix else answer_prefix(wired)
-        return body, partial(ChunkReader, model=parameters["model"], prefix=prefix)
+        keeps_prefix = own.get("keep_prefix", self.keep_prefix)
+        prefix = "" if keeps_prefix else answer_prefix(wired)
+        new_reader = partial(ChunkReader, model=parameters["model"], prefix=prefix)
+        return body, new_reader, self._terms(own)
+
+    def _terms(self, own: Mapping[str, Any]) -> Terms:
+        """Return what a call may take: fields, or what the call says instead."""
+        said = {name: own.get(name, getattr(self, name)) for name in _TERMS}
+        limits = TimeLimits(
+            connect=said["connect_timeout"],
+            silence=said["timeout"],
+            first_token=said["first_token_timeout"] or said["timeout"],
+            total=said["total_timeout"],
+        )
+        return Terms(limits=limits, max_retries=said["max_retries"])
 
     def _parameters(
-        self,
-        stop: list[str] | None = None,
-        call_parameters: Mapping[str, Any] | None = None,
+        self, stop: list[str] | None = None, call: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Return the request's parameters: fields, then what the call says."""
         fields = {name: getattr(self, name) for name in PARAMETERS}
         called = {"stop": stop} if stop is not None else {}
         return request_parameters(
-            fields, {**self.model_kwargs, **(call_parameters or {}), **called}
+            fields, {**(self.model_kwargs if call is None else call), **called}
         )
+
+    def _checked(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        """Check what a call says of fields, as the constructor checks it.
+
+        Raises:
+            ValueError: A value is none for its field, or a field is not for one call.
+        """
+        names = _own_fields(type(self))
+        return {
+            said: _valid(type(self), names[said], value) if said in names else value
+            for said, value in call.items()
+        }
 
     def _stops(self) -> list[str] | None:
         return [self.stop] if isinstance(self.stop, str) else self.stop
+
+
+@cache
+def _own_fields(model: type[BaseModel]) -> dict[str, str]:
+    """Return the names of the fields that are not every chat model's, by all names."""
+    return {
+        alias: name
+        for name, field in model.model_fields.items()
+        if name not in BaseChatModel.model_fields
+        for alias in (name, field.alias or name)
+    }
+
+
+@cache
+def _field_type(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    field = model.model_fields[name]
+    kind: Any = field.annotation
+    for constraint in field.metadata:
+        kind = Annotated[kind, constraint]
+    return TypeAdapter(kind)
+
+
+def _valid(model: type[BaseModel], name: str, value: Any) -> Any:
+    """Return the value of a field as pydantic makes it."""
+    if name not in (*PARAMETERS, *_OWN):
+        raise ValueError(f"`{name}` cannot be given per call: it is the whole model's")
+    if value is None and name in PARAMETERS:
+        return None
+    try:
+        return _field_type(model, name).validate_python(value)
+    except ValidationError as error:
+        reasons = "; ".join(detail["msg"] for detail in error.errors())
+        raise ValueError(f"`{name}`: {reasons}") from None
 
 
 def _result(answer: Answer, new_reader: Callable[..., ChunkReader]) -> ChatResult:

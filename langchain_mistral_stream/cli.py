@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from io import TextIOWrapper
-from typing import Any, cast
+from typing import Any, TextIO, cast
 from urllib.parse import urlsplit
 
 from langchain_core.messages import AIMessageChunk
@@ -99,11 +99,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _prompt(options: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
     """The prompt of the command line or, in UTF-8, of standard input."""
-    if options.prompt is None and sys.stdin.isatty():
+    # A program may be started with standard input closed.
+    given: TextIO | None = sys.stdin
+    if options.prompt is None and (given is None or given.isatty()):
         parser.error("give a prompt as an argument or on standard input")
     prompt: str = options.prompt or ""
     if options.prompt in (None, "-"):
-        prompt = sys.stdin.buffer.read().decode()
+        prompt = given.buffer.read().decode() if given is not None else ""
     if not prompt.strip():
         parser.error("the prompt is empty")
     return prompt

@@ -223,6 +223,7 @@ _OVERFLOW = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_WORDS = 500
+_LONGEST_BEGINNING = 4096
 _DEEPEST = 20
 _TOO_DEEP = "…"
 _ECHO = "JSON that is not whole and may echo the request"
@@ -352,11 +353,15 @@ def _unpacked(value: Any) -> Any:
 
 def _page_title(text: str) -> str:
     """One line of text: an HTML page is reduced to its title."""
-    if re.match(r"\s*<", text):
-        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.DOTALL | re.IGNORECASE)
-        text = (
-            f"an HTML page, {' '.join(title[1].split())!r}" if title else "an HTML page"
-        )
+    # The beginning says it all, and a server decides on how much there is.
+    text = text[:_LONGEST_BEGINNING].strip()
+    if text.startswith("<"):
+        page = text.lower()
+        opens = page.find(">", page.find("<title")) + 1 if "<title" in page else 0
+        closes = page.find("</title", opens)
+        is_titled = 0 < opens < closes
+        title = " ".join(text[opens:closes].split())
+        text = f"an HTML page, {title!r}" if is_titled else "an HTML page"
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_WORDS else f"{line[:_LONGEST_WORDS]}…"
 

@@ -86,7 +86,7 @@ class MistralEmulator:
         self._server: Server | None = None
 
     def start(self) -> Self:
-        """Listen; once stopped it may be started again, on the same port.
+        """Listen, unless it does so already; may be called again after `close()`.
 
         Raises:
             OSError: The port is taken.
@@ -94,6 +94,8 @@ class MistralEmulator:
         """
         listening: Future[int] = Future()
         with self._switching:
+            if self._thread is not None:
+                return self
             self._thread = threading.Thread(
                 target=self._serve,
                 args=(listening,),

@@ -1,8 +1,9 @@
 """The code on the pages runs, and prints what they say that it prints.
 
-The blocks of a page run in order as one program. Mistral is the emulator there: its
-address and a key are in the environment, so that code reads as users write it. A block
-that cannot run is marked so, with the reason: ```` ```python title="not run: …" ````.
+The blocks of a page run in order as one program, and then the tests that it defines.
+Mistral is the emulator there: its address and a key are in the environment, so that
+code reads as users write it. A block that cannot run is marked so, with the reason:
+```` ```python title="not run: …" ````.
 """
 
 import logging
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from inspect import signature
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -78,7 +80,9 @@ def printed_by(block: Block, page: Path, program: ModuleType) -> str:
 
 @pytest.mark.usefixtures("_mistral", "_handlers")
 @pages_with_code
-def test_the_code_of_a_page_runs(page: Path, program: ModuleType) -> None:
+def test_the_code_of_a_page_runs(
+    page: Path, program: ModuleType, request: pytest.FixtureRequest
+) -> None:
     """Each block runs after those before it, and prints what the page shows."""
     listed = [*blocks(page), None]
 
@@ -89,6 +93,10 @@ def test_the_code_of_a_page_runs(page: Path, program: ModuleType) -> None:
             if following is not None and following.is_output:
                 place = f"{name_of(page)}:{following.line}"
                 assert is_printed(following.text, printed), f"{place}\n{printed}"
+    for name, test in list(vars(program).items()):
+        if name.startswith("test_"):
+            fixtures = signature(test).parameters
+            test(**{fixture: request.getfixturevalue(fixture) for fixture in fixtures})
 
 
 def commands() -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from langchain_mistral_stream.testing import (
     MistralEmulator,
     Stall,
 )
-from tests.examples.browser import CHROMIUM, new_page
+from tests.browser import CHROMIUM, new_page
 
 pytestmark = pytest.mark.examples
 needs_chromium = pytest.mark.skipif(
@@ -232,6 +232,22 @@ async def test_the_stop_button_stops_the_upstream(
 
     assert text == "One two"
     assert page.faults == []
+
+
+@needs_chromium
+async def test_leaving_the_page_stops_the_upstream(
+    address: str, emulator: MistralEmulator, tmp_path: Path
+) -> None:
+    """Also where the browser keeps the page for the way back."""
+    emulator.reply(HELD)
+
+    async with new_page(tmp_path) as page:
+        await page.open(address, width=390)
+        await page.run("document.getElementById('ask').click()")
+        await page.until("document.getElementById('answer').textContent === 'One two'")
+        await page.command("Page.navigate", url="about:blank")
+
+        await asyncio.to_thread(emulator.wait_for_disconnect)
 
 
 @needs_chromium

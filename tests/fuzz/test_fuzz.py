@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from langchain_mistral_stream import ChatMistralStream, MistralError
-from langchain_mistral_stream._call import Call
+from langchain_mistral_stream._call import Call, Terms
 from langchain_mistral_stream._chunks import ChunkReader
 from langchain_mistral_stream._connection import _Stream
 from langchain_mistral_stream._sessions import Settings
@@ -60,7 +60,7 @@ def _reads(body: bytes, cuts: Sequence[int]) -> Iterator[bytes]:
 
 def _read(body: bytes, cuts: Sequence[int]) -> None:
     """Take a body through all that lies between a socket and a consumer."""
-    stream = _Stream(Call(Settings("http://localhost/v1")), ChunkReader)
+    stream = _Stream(Call(Settings("http://localhost/v1"), Terms()), ChunkReader)
     positions = []
     try:
         try:
@@ -127,14 +127,31 @@ def test_events_of_any_json(values: list[object]) -> None:
     _read(b"".join(b"data: " + json.dumps(v).encode() + b"\n\n" for v in values), [])
 
 
+ERROR_PAGE = b"event: error\ndata: <"
+
+
 @pytest.mark.parametrize(
-    "part", [b"data: x\n", b"\r", b"\n", b":", b"data: {}\r\r", b"data: [DONE]\n\n"]
+    ("beginning", "part"),
+    [
+        (b"", b"data: x\n"),
+        (b"", b"\r"),
+        (b"", b"\n"),
+        (b"", b":"),
+        (b"", b"data: {}\r\r"),
+        (b"", b"data: [DONE]\n\n"),
+        (ERROR_PAGE, b"<title>"),
+        (ERROR_PAGE, b"<title "),
+        (ERROR_PAGE, b"context "),
+    ],
 )
-def test_a_flood_takes_linear_time_and_bounded_memory(part: bytes) -> None:
+def test_a_flood_takes_linear_time_and_bounded_memory(
+    beginning: bytes, part: bytes
+) -> None:
     """Four times the bytes take about four times as long, not sixteen."""
+    end = b"\n\n" if beginning else b""
 
     def took(megabytes: int) -> float:
-        body = part * (megabytes * 1_000_000 // len(part))
+        body = beginning + part * (megabytes * 1_000_000 // len(part)) + end
         reads = range(65_536, len(body), 65_536)
         started = time.process_time()
         _read(body, reads)

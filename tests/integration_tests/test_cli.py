@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -292,6 +293,25 @@ def test_stdin_that_is_not_utf_8_is_one_line_and_not_a_traceback() -> None:
     assert done.stderr.startswith(b"langchain-mistral-stream: 'utf-8' codec")
     assert done.stderr.count(b"\n") == 1
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("prompt", ["", "-"])
+def test_with_stdin_closed_it_asks_for_a_prompt(prompt: str) -> None:
+    """Status 2 and the usage, as with an empty one."""
+    command = shlex.join([*PROGRAM, *filter(None, [prompt])])
+
+    done = subprocess.run(
+        ["sh", "-c", f"exec {command} <&-"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=ENVIRONMENT,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "prompt" in done.stderr.splitlines()[-1]
 
 
 def test_a_full_disk_is_one_line_and_not_a_traceback(server: list[str]) -> None:

@@ -1,11 +1,12 @@
 """The model inside what people build with it: agents, graphs, chains, wrappers."""
 
+import inspect
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_type_hints
 
 import pytest
 from langchain.agents import create_agent
@@ -226,6 +227,35 @@ def test_a_fallback_answers_a_plain_request(
     message = calls.invoke(model.with_fallbacks([model]), "Hi")
 
     assert message.text == "From the fallback"
+
+
+def test_a_fallback_is_offered_the_tools_too(
+    calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
+) -> None:
+    """`bind_tools` reaches both models, whichever of them answers."""
+    emulator.reply(Answer(status=503), Answer(tool_calls=[ToolCall("get_weather", {})]))
+    with_tools = model.with_fallbacks([model]).bind_tools([get_weather])
+
+    message = calls.invoke(with_tools, QUESTION)
+
+    assert [call["name"] for call in message.tool_calls] == ["get_weather"]
+    offered = [request.json["tools"] for request in emulator.requests]
+    assert offered == [offered[0]] * 2
+
+
+METHOD_NAMES = [
+    name
+    for name, value in vars(ChatMistralStream).items()
+    if inspect.isfunction(value) and not name.startswith("_")
+]
+
+
+@pytest.mark.parametrize("name", METHOD_NAMES)
+def test_the_type_hints_of_a_method_can_be_asked_for(name: str) -> None:
+    """LangChain's wrappers do so at run time, to learn what a method returns."""
+    hints = get_type_hints(getattr(ChatMistralStream, name))
+
+    assert "return" in hints
 
 
 def test_langchain_retries_what_it_is_told_to(

@@ -242,7 +242,7 @@ def test_a_server_with_a_key_wants_that_key(
 def test_a_real_answer_comes_whole(
     calls: Calls, local_model: LocalModel, streaming: bool
 ) -> None:
-    """With the keys of a merged stream, but for the waits per chunk."""
+    """With the keys of a merged stream; the waits per chunk only if it was one."""
     model = model_on(local_model, streaming=streaming)
 
     message = calls.invoke(model, CAPITAL)
@@ -253,6 +253,9 @@ def test_a_real_answer_comes_whole(
     assert message.usage_metadata is not None
     assert message.usage_metadata["output_tokens"] >= 7
     latency = message.response_metadata["latency"]
+    assert latency.keys() - {"first_token_ns", "total_ns"} == (
+        {"chunk_ns"} if streaming else set()
+    )
     assert 0 < latency["first_token_ns"] <= latency["total_ns"]
 
 

@@ -811,6 +811,17 @@ def test_a_closed_emulator_takes_calls_in_silence() -> None:
     assert emulator.requests == []
 
 
+def test_starting_twice_is_starting_once() -> None:
+    """`with MistralEmulator().start()` starts what runs already."""
+    with MistralEmulator().start() as emulator:
+        address = emulator.base_url
+
+        assert emulator.start().base_url == address
+
+    with MistralEmulator(port=int(address.split(":")[2].split("/")[0])):
+        pass
+
+
 def test_many_streams_at_once_are_all_whole(emulator: MistralEmulator) -> None:
     """300 paced streams share the server; each arrives to the last byte."""
 

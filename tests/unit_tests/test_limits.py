@@ -2,6 +2,7 @@
 
 import pytest
 
+from langchain_mistral_stream._call import RequestBody
 from langchain_mistral_stream._limits import Deadline, TimeLimits
 from langchain_mistral_stream.errors import MistralTimeoutError
 from tests.unit_tests.streams import Clock
@@ -242,3 +243,39 @@ def test_error_names_the_limit_that_ran_out(
     assert isinstance(error, MistralTimeoutError)
     assert error.limit == limit
     assert str(error) == message
+
+
+def test_an_ending_is_not_moved_by_what_comes_then() -> None:
+    """Neither by events nor by another, longer ending; a shorter one counts."""
+    clock = Clock()
+    deadline = new_deadline(clock, silence=60)
+    deadline.ending(5)
+    clock.now += 3
+    deadline.event()
+    deadline.ending(5)
+
+    after_events = deadline.left()
+    deadline.ending(1)
+
+    assert after_events == 2
+    assert deadline.left() == 1
+
+
+def test_an_ending_is_no_longer_than_a_silence() -> None:
+    """What the caller does not wait for in mid-stream is not waited for then."""
+    deadline = new_deadline(Clock(), silence=1)
+
+    deadline.ending(5)
+
+    assert deadline.left() == 1
+
+
+def test_each_part_of_a_request_that_is_sent_is_a_sign_of_life() -> None:
+    """A long upload that goes on is no silence."""
+    sent = []
+    body = RequestBody(b"One two", lambda: sent.append(body.tell()))
+
+    while body.read(3):
+        pass
+
+    assert sent == [0, 3, 6, 7]

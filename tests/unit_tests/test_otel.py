@@ -1,8 +1,10 @@
 """OpenTelemetry gets the metrics of the conventions for generative AI."""
 
+import asyncio
 import pickle
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +22,7 @@ from langchain_mistral_stream import ChatMistralStream
 from langchain_mistral_stream._rows import LatencyRow
 from langchain_mistral_stream.latency import LatencyRecorder
 from langchain_mistral_stream.otel import LatencyMetrics
-from langchain_mistral_stream.testing import Answer, Drop, MistralEmulator
+from langchain_mistral_stream.testing import Answer, Drop, MistralEmulator, Stall
 from tests.conftest import Calls
 
 NewModel = Callable[..., ChatMistralStream]
@@ -200,6 +202,26 @@ def test_stream_that_was_left_is_no_error(
 ) -> None:
     """The caller had enough."""
     calls.take(1, model, "One two three", config=metrics.config)
+
+    assert "error.type" not in (metrics.point(DURATION).attributes or {})
+
+
+async def test_stream_whose_task_was_cancelled_is_no_error(
+    model: ChatMistralStream, emulator: MistralEmulator, metrics: Metrics
+) -> None:
+    """That is how async code leaves."""
+    emulator.reply(Answer(text="One two", faults=Stall(after_events=2)))
+    began = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in model.astream("One two", config=metrics.config):
+            began.set()
+
+    task = asyncio.create_task(read())
+    await began.wait()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
     assert "error.type" not in (metrics.point(DURATION).attributes or {})
 

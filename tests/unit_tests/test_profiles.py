@@ -67,7 +67,7 @@ def test_levels_of_effort_are_told_where_they_can_be_chosen() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "gpt-5", "mistral-small", "mistral-small-2402", "mistral-small-latest2"],
+    ["gpt-5", "mistral-small", "mistral-small-2402", "mistral-small-latest2"],
 )
 def test_unknown_model_has_no_profile(name: str) -> None:
     """Nothing is said of a model or a version that is not known."""

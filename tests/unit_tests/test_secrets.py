@@ -11,8 +11,18 @@ import pytest
 from langchain_core.load import dumps
 from pydantic import ValidationError
 
-from langchain_mistral_stream import ChatMistralStream, MistralError
-from langchain_mistral_stream.testing import Answer, Drop, ErrorEvent, MistralEmulator
+from langchain_mistral_stream import (
+    ChatMistralStream,
+    MistralError,
+    MistralInvalidRequestError,
+)
+from langchain_mistral_stream.testing import (
+    Answer,
+    Drop,
+    ErrorEvent,
+    MistralEmulator,
+    Stall,
+)
 from tests.conftest import Calls
 
 NewModel = Callable[..., ChatMistralStream]
@@ -75,6 +85,23 @@ def test_a_redirect_is_not_followed(
     assert isinstance(error, MistralError)
     assert there in str(error)
     assert "base_url" in str(error)
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[::1", "http://\xff/", f"http://elsewhere/{KEY}/", ""]
+)
+def test_where_a_redirect_leads_is_not_looked_at(
+    location: str, calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """Neither an address that is none nor a body without an end matters."""
+    headers = {"Location": location} if location else {}
+    emulator.reply(Answer(status=302, headers=headers, faults=Stall(after_bytes=1)))
+
+    _, error = calls.collect(new_model(api_key=KEY, timeout=0.3), PROMPT)
+
+    assert isinstance(error, MistralInvalidRequestError)
+    assert error.status_code == 302
+    assert KEY not in str(error)
 
 
 def test_the_key_is_not_shown_by_the_model(new_model: NewModel) -> None:

@@ -2,18 +2,22 @@
 
 import asyncio
 import copy
+import json
 import multiprocessing
 import os
 import pickle
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
 import aiohttp
 import pytest
 import requests
 
 from langchain_mistral_stream import ChatMistralStream
-from langchain_mistral_stream.testing import Answer, MistralEmulator
+from langchain_mistral_stream.testing import Answer, MistralEmulator, chunk
 from tests.conftest import Calls
 
 NewModel = Callable[..., ChatMistralStream]
@@ -120,6 +124,23 @@ def test_a_used_model_can_be_copied(
     assert twin.temperature == 0.5
 
 
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES.keys())
+def test_closing_a_copy_leaves_the_original_open(
+    copied: Callable[[ChatMistralStream], ChatMistralStream],
+    model: ChatMistralStream,
+) -> None:
+    """Each has connections of its own, and its streams go on."""
+
+    async def go() -> str:
+        stream = model.astream("One two")
+        first = await anext(stream)
+        async with copied(model) as twin:
+            await twin.ainvoke("x")
+        return first.text + "".join([chunk.text async for chunk in stream])
+
+    assert asyncio.run(go()) == "You said: One two"
+
+
 def test_a_copy_with_another_address_goes_there(
     calls: Calls, model: ChatMistralStream
 ) -> None:
@@ -196,11 +217,12 @@ def test_sessions_of_the_users_own_are_used_and_left_open(
 
 
 def test_a_pickle_leaves_the_users_async_session_behind(new_model: NewModel) -> None:
-    """It belongs to a loop; a `requests.Session` travels."""
+    """It belongs to a loop, also after use; a `requests.Session` travels."""
 
     async def go() -> ChatMistralStream:
         async with aiohttp.ClientSession() as session:
             model = new_model(async_session=session, session=requests.Session())
+            await model.ainvoke("x")
             assert copy.deepcopy(model).async_session is session
             copied: ChatMistralStream = pickle.loads(pickle.dumps(model))
             return copied
@@ -229,3 +251,54 @@ def test_max_concurrent_requests_bounds_open_connections(
     assert [a.text for a in answers] == ["One"] * 8
     assert most <= 2
     assert emulator.connections <= 2
+
+
+async def test_what_comes_unasked_is_not_the_next_answer() -> None:
+    """A connection on which a server went on after its answer is not used again."""
+    answers = iter(["first", "unasked", "second"])
+    connections = []
+
+    def response() -> bytes:
+        said = {"content": next(answers)}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        event = chunk(said, finish_reason="stop", usage=usage)
+        body = b"data: " + json.dumps(event).encode() + b"\n\n"
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n"
+        return head.encode() + b"Content-Type: text/event-stream\r\n\r\n" + body
+
+    async def answer(reader: asyncio.StreamReader, writer: Any) -> None:
+        connections.append(asyncio.current_task())
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(re.findall(rb"(?i)content-length: (\d+)", head)[0])
+                await reader.readexactly(length)
+                writer.write(response())
+                await writer.drain()
+                if len(connections) == 1:
+                    await asyncio.wait_for(was_read.wait(), 10)
+                    writer.write(response())
+                    await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    was_read = asyncio.Event()
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with ChatMistralStream(base_url=f"http://127.0.0.1:{port}") as model:
+            first = await _astreamed(model, "x")
+            was_read.set()
+            async with asyncio.timeout(10):
+                while not _idle(model)[0].should_close:  # noqa: ASYNC110 - no event tells
+                    await asyncio.sleep(0)
+            second = await _astreamed(model, "x")
+        await asyncio.gather(*filter(None, connections))
+
+    assert (first, second) == ("first", "second")
+    assert len(connections) == 2
+
+
+def _idle(model: ChatMistralStream) -> list[Any]:
+    """The connections in the pool of the running loop."""
+    assert model._open is not None
+    connector: Any = model._open._loops[asyncio.get_running_loop()].session.connector
+    return [protocol for held in connector._conns.values() for protocol, _ in held]

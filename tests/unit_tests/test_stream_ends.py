@@ -1,11 +1,14 @@
 """Every stream ends complete, or with a typed error that carries the partial."""
 
 import asyncio
+import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessageChunk
 
 from langchain_mistral_stream import (
@@ -135,6 +138,8 @@ def test_a_cut_inside_a_tool_call_gives_no_call(
     assert error.partial is not None
     assert error.partial.tool_calls == []
     assert error.partial.invalid_tool_calls[0]["name"] == "get_weather"
+    assert loads(dumps(error.partial), allowed_objects="all").tool_calls == []
+    assert (error.partial + AIMessageChunk("")).tool_calls == []
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
@@ -379,3 +384,63 @@ def test_an_interruption_survives_pickling(
 
     assert str(copy) == str(error)
     assert copy.partial.text == "One two"
+
+
+BROKEN: dict[str, Answer] = {
+    "a cut": Answer(text=PIECES, faults=End(after_events=3)),
+    "a reset": Answer(text=PIECES, faults=Drop(after_events=3)),
+    "an error event in mid-stream": Answer(
+        text=PIECES, faults=ErrorEvent(after_events=3)
+    ),
+    "an error event": Answer(events=[{"error": {"message": "No", "code": 429}}]),
+    "a call cut by the token limit": Answer(
+        tool_calls=[ToolCall("f", '{"a": ')], finish_reason="length"
+    ),
+    "an error instead of a stream": Answer(body={"object": "error", "message": "No"}),
+    "a page": Answer(body="<html>", headers={"Content-Type": "text/html"}),
+}
+
+
+@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN.keys())
+def test_an_error_holds_what_the_headers_told(
+    answer: Answer, calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
+) -> None:
+    """The request's id, for a ticket, and how long the server asks to wait."""
+    headers = {**answer.headers, "mistral-correlation-id": "r-1", "Retry-After": "61"}
+    emulator.reply(replace(answer, headers=headers))
+
+    _, error = calls.collect(model, "Count")
+
+    assert isinstance(error, MistralError)
+    assert error.request_id == "r-1"
+    assert "r-1" in str(error)
+    assert error.retry_after == 61
+
+
+@pytest.mark.parametrize("body", [b"[]", b"<html>No</html>", b'{"error": "No"}'])
+def test_a_plain_answer_that_is_none_says_what_came(
+    body: bytes, calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
+) -> None:
+    """With the request's id, like a stream's."""
+    emulator.reply(Answer(body=body, headers={"mistral-correlation-id": "r-1"}))
+
+    with pytest.raises(MistralAPIError) as raised:
+        calls.invoke(model, "Count")
+
+    assert raised.value.request_id == "r-1"
+    assert raised.value.body is not None
+
+
+def test_what_follows_the_finish_reason_is_not_waited_for(
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """A server that goes on and on is left, with a whole answer."""
+    end = json.dumps(chunk({"content": "One"}, finish_reason="stop"))
+    more: list[Any] = [0.01, b'data: {"choices": []}\n\n'] * 100_000
+    emulator.reply(Answer(steps=[f"data: {end}\n\n".encode(), *more]))
+
+    chunks = calls.stream(new_model(timeout=0.3), "Count")
+
+    emulator.wait_for_disconnect()
+    assert _text_of(chunks) == "One"
+    assert chunks[-1].chunk_position == "last"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial as bound
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
 from langchain_mistral_stream import ChatMistralStream
+from langchain_mistral_stream._structured import call_parser
 from langchain_mistral_stream.errors import MistralToolCallTruncatedError
 from langchain_mistral_stream.testing import Answer, MistralEmulator, ToolCall
 from tests.conftest import Calls
@@ -187,6 +189,91 @@ def test_a_token_limit_before_the_call_raises(
         calls.invoke(structured, "How is the weather?")
 
     assert isinstance(error, OutputParserException)
+
+
+WITHOUT_CALL = {
+    "text": Answer(text="I do not know."),
+    "another call": Answer(tool_calls=[ToolCall("Other", {"city": "Paris"})]),
+    "no arguments": Answer(tool_calls=[ToolCall("Forecast", "nonsense")]),
+}
+
+
+@schemas
+@pytest.mark.parametrize("answer", WITHOUT_CALL.values(), ids=WITHOUT_CALL)
+def test_an_answer_without_the_call_raises(
+    calls: Calls,
+    model: ChatMistralStream,
+    emulator: MistralEmulator,
+    schema: Any,
+    answer: Answer,
+) -> None:
+    """The tool must be called; that it was not is never `None` or an empty stream."""
+    emulator.always(answer)
+    ask = bound(model.with_structured_output, schema, method="function_calling")
+
+    parts, error = calls.collect(ask(), "How is the weather?")
+    with pytest.raises(
+        OutputParserException, match="valid call of the tool 'Forecast'"
+    ):
+        calls.invoke(ask(), "How is the weather?")
+    beside = calls.invoke(ask(include_raw=True), "How is the weather?")
+
+    assert parts == []
+    assert isinstance(error, OutputParserException)
+    assert beside["parsed"] is None
+    assert isinstance(beside["parsing_error"], OutputParserException)
+
+
+@schemas
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"streaming": False},
+        {"disable_streaming": True},
+        {"disable_streaming": "tool_calling"},
+    ],
+    ids=str,
+)
+def test_a_call_that_is_not_streamed_is_the_only_part(
+    calls: Calls,
+    new_model: Callable[..., ChatMistralStream],
+    emulator: MistralEmulator,
+    schema: Any,
+    fields: dict[str, Any],
+) -> None:
+    """`stream` of a model that was told not to stream gives the whole at once."""
+    emulator.always(Answer(tool_calls=[ToolCall("Forecast", WHOLE)]))
+    model = new_model(**fields)
+    structured = model.with_structured_output(schema, method="function_calling")
+
+    parts = calls.stream(structured, "How is the weather?")
+
+    assert parts == [calls.invoke(structured, "How is the weather?")]
+    assert "stream" not in emulator.requests[0].json
+
+
+def test_the_call_of_another_tool_is_passed_over(
+    calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
+) -> None:
+    """The tool's own call counts, wherever it stands."""
+    emulator.always(
+        Answer(tool_calls=[ToolCall("Other", {}), ToolCall("Forecast", WHOLE)])
+    )
+    structured = model.with_structured_output(Forecast, method="function_calling")
+
+    answer = calls.invoke(structured, "How is the weather?")
+
+    assert answer == Forecast(city="Paris", days=3)
+
+
+def test_a_text_is_no_call() -> None:
+    """The parser by itself takes messages."""
+    parser: Any = call_parser(Forecast, "Forecast")
+
+    with pytest.raises(
+        OutputParserException, match="valid call of the tool 'Forecast'"
+    ):
+        parser.parse(WHOLE)
 
 
 def test_the_key_word_of_a_schema_is_asked_for(

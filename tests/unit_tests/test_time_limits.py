@@ -8,6 +8,7 @@ from contextlib import aclosing, closing
 from typing import Any, cast
 
 import pytest
+import requests
 
 from langchain_mistral_stream import (
     ChatMistralStream,
@@ -174,6 +175,37 @@ def test_a_plain_request_has_the_same_limits(
 
     assert abs(took - LIMIT) < TOLERANCE
     assert raised.value.limit == "total_timeout"
+
+
+def test_an_event_without_data_is_no_event(
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """It says nothing, and so moves no limit."""
+    emulator.reply(Answer(steps=[b"event: ping\ndata:\n\n", 0.1] * 100))
+
+    took = -time.monotonic()
+    _, error = calls.collect(new_model(timeout=LIMIT), "Count")
+    took += time.monotonic()
+
+    assert abs(took - LIMIT) < TOLERANCE
+    assert isinstance(error, MistralTimeoutError)
+
+
+@pytest.mark.parametrize("limit", ["timeout", "total_timeout"])
+def test_a_session_of_the_users_own_is_no_way_around_a_limit(
+    limit: str, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """A flood of comments is silence there too."""
+    emulator.reply(Answer(steps=[b": ping\n\n" * 1000] * 1_000_000))
+
+    with requests.Session() as session:
+        took = -time.monotonic()
+        with pytest.raises(MistralTimeoutError) as raised:
+            new_model(session=session, **{limit: LIMIT}).invoke("Count", stream=True)
+        took += time.monotonic()
+
+    assert abs(took - LIMIT) < TOLERANCE
+    assert raised.value.limit == limit
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"

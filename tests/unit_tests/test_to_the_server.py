@@ -12,13 +12,24 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 from mistralai.client.models import ChatCompletionStreamRequest
 from pydantic import BaseModel, ValidationError
 
-from langchain_mistral_stream import ChatMistralStream
+from langchain_mistral_stream import (
+    ChatMistralStream,
+    MistralAPIError,
+    MistralTimeoutError,
+)
 from langchain_mistral_stream._request import PARAMETERS
-from langchain_mistral_stream.testing import Answer, MistralEmulator
+from langchain_mistral_stream.testing import (
+    Answer,
+    MistralEmulator,
+    RecordedRequest,
+    Stall,
+    ToolCall,
+)
 from tests.conftest import Calls
 from tests.unit_tests.test_contract import refusals
 
@@ -163,6 +174,7 @@ def test_the_call_beats_what_is_bound_and_that_beats_the_field(
         ("frequency_penalty", 2.1),
         ("frequency_penalty", -2.1),
         ("n", 0),
+        ("model", ""),
         ("top_logprobs", -1),
         ("top_prompt_logprobs", -1),
         ("max_retries", -1),
@@ -171,7 +183,7 @@ def test_the_call_beats_what_is_bound_and_that_beats_the_field(
     ],
 )
 def test_a_value_out_of_range_is_an_error_of_its_field(
-    new_model: NewModel, name: str, value: float
+    new_model: NewModel, name: str, value: Any
 ) -> None:
     """At construction, in pydantic's words."""
     with pytest.raises(ValidationError) as raised:
@@ -179,6 +191,155 @@ def test_a_value_out_of_range_is_an_error_of_its_field(
 
     (error,) = raised.value.errors()
     assert error["loc"] == (name,)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("temperature", 1.6, "less than or equal to 1.5"),
+        ("max_tokens", "many", "valid integer"),
+        ("model", "", "at least 1 character"),
+        ("model_name", "", "at least 1 character"),
+        ("timeout", 0, "greater than 0"),
+        ("max_retries", None, "valid integer"),
+    ],
+)
+def test_a_call_may_say_no_more_than_a_field(
+    calls: Calls,
+    model: ChatMistralStream,
+    emulator: MistralEmulator,
+    name: str,
+    value: Any,
+    reason: str,
+) -> None:
+    """A wrong value of one call is an error that names it, and nothing is sent."""
+    with pytest.raises(ValueError, match=f"`{name.partition('_name')[0]}`.*{reason}"):
+        calls.invoke(model, "Hi", **{name: value})
+
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("api_key", "sk-secret"),
+        ("mistral_api_key", "sk-secret"),
+        ("base_url", "http://elsewhere"),
+        ("endpoint", "http://elsewhere"),
+        ("default_headers", {"X-Mine": "1"}),
+        ("max_concurrent_requests", 1),
+        ("streaming", True),
+        ("verify", False),
+        ("session", None),
+        ("async_session", None),
+    ],
+)
+def test_what_is_the_whole_models_is_not_for_one_call(
+    calls: Calls,
+    model: ChatMistralStream,
+    emulator: MistralEmulator,
+    name: str,
+    value: Any,
+) -> None:
+    """It never travels in the body of a request, the key least of all."""
+    with pytest.raises(ValueError, match="cannot be given per call") as raised:
+        calls.invoke(model, "Hi", **{name: value})
+
+    assert "sk-secret" not in str(raised.value)
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("way", ["call", "bind"])
+def test_retries_and_time_limits_may_be_of_one_call(
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator, way: str
+) -> None:
+    """They are not sent, and the call goes by them."""
+    terms = {"max_retries": 1, "total_timeout": 60, "connect_timeout": None}
+    emulator.reply(Answer(status=503), "There", Answer(status=503))
+    model = new_model(max_retries=0)
+    runnable: Any = model.bind(**terms) if way == "bind" else model
+
+    answer = calls.invoke(runnable, "Hi", **(terms if way == "call" else {}))
+    _, error = calls.collect(model, "Hi")
+
+    assert answer.text == "There"
+    assert answer.response_metadata["attempts"] == 2
+    assert isinstance(error, MistralAPIError)
+    assert all(
+        r.json.keys() <= {"model", "messages", "stream"} for r in emulator.requests
+    )
+
+
+def test_a_calls_time_limit_ends_it(
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """In place of the field's."""
+    emulator.reply(Answer(text="One two", faults=Stall(after_events=2)))
+
+    _, error = calls.collect(new_model(timeout=60), "Hi", timeout=0.2)
+
+    assert isinstance(error, MistralTimeoutError)
+    assert "0.2 s" in str(error)
+
+
+def test_further_parameters_may_be_of_one_call(
+    calls: Calls, lenient: MistralEmulator
+) -> None:
+    """They are added to the model's own."""
+    model = ChatMistralStream(base_url=lenient.base_url, model_kwargs={"a": 1, "b": 1})
+
+    calls.invoke(model, "Hi", model_kwargs={"b": 2})
+
+    assert (sent(lenient)["a"], sent(lenient)["b"]) == (1, 2)
+
+
+def test_a_prefix_may_be_kept_in_one_call(
+    calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
+) -> None:
+    """`keep_prefix` counts for the call, and is not sent."""
+    emulator.always("Paris is big")
+    asked = [
+        HumanMessage("Go on"),
+        AIMessage("Paris", additional_kwargs={"prefix": True}),
+    ]
+
+    cut = calls.invoke(model, asked)
+    whole = calls.invoke(model, asked, keep_prefix=True)
+
+    assert (cut.text, whole.text) == (" is big", "Paris is big")
+
+
+@pytest.mark.parametrize("given", [5, "abc", [1]])
+def test_model_kwargs_that_are_none_are_an_error_of_their_field(given: Any) -> None:
+    """In pydantic's words."""
+    with pytest.raises(ValidationError) as raised:
+        ChatMistralStream(base_url="http://localhost:1", model_kwargs=given)
+
+    assert [error["loc"] for error in raised.value.errors()] == [("model_kwargs",)]
+
+
+@pytest.mark.parametrize("fields", [{"disable_streaming": True}, {}])
+def test_a_model_that_must_not_stream_asks_for_no_stream(
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator, fields: Json
+) -> None:
+    """LangChain's words for it count more than `streaming`."""
+    model = new_model(streaming=True, **fields)
+
+    calls.invoke(model, "Hi", **({} if fields else {"stream": False}))
+
+    assert "stream" not in sent(emulator)
+
+
+def test_a_configurable_model_streams(calls: Calls, model: ChatMistralStream) -> None:
+    """LangChain makes such a model anew from all its fields, `streaming` among them."""
+    field = ConfigurableField(id="heat")
+    configurable = model.configurable_fields(temperature=field)
+
+    chunks = calls.stream(
+        configurable, "One two", config={"configurable": {"heat": 0.3}}
+    )
+
+    assert len(chunks) > 3
 
 
 @pytest.mark.parametrize(
@@ -307,11 +468,14 @@ def test_tools_of_every_kind_are_legal(
     assert refusals(emulator.requests[-1].body) == []
 
 
+@pytest.mark.parametrize(
+    "choice", ["get_weather", {"type": "function", "function": {"name": "get_weather"}}]
+)
 def test_a_field_may_name_a_tool_that_is_bound_later(
-    calls: Calls, new_model: NewModel, emulator: MistralEmulator
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator, choice: Any
 ) -> None:
     """Calls without tools leave it out."""
-    model = new_model(tool_choice="get_weather")
+    model = new_model(tool_choice=choice)
 
     calls.invoke(model, "x")
     calls.invoke(model.bind_tools([get_weather]), "x")
@@ -319,6 +483,16 @@ def test_a_field_may_name_a_tool_that_is_bound_later(
     without, with_tools = (request.json for request in emulator.requests)
     assert "tool_choice" not in without
     assert with_tools["tool_choice"]["function"]["name"] == "get_weather"
+
+
+def test_a_call_may_not_name_a_tool_that_it_does_not_offer(
+    calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
+) -> None:
+    """A misspelt choice is an error, not a request without it."""
+    with pytest.raises(ValueError, match=r"reqired.*is no tool"):
+        calls.invoke(model, "x", tool_choice="reqired")
+
+    assert emulator.requests == []
 
 
 @pytest.mark.parametrize(
@@ -353,6 +527,12 @@ def test_each_tool_choice_reaches_the_api(
         assert request.json.get("tool_choice") == wire
 
 
+def called(request: RecordedRequest) -> Answer:
+    """Call the tool that must be called."""
+    name = request.json["tool_choice"]["function"]["name"]
+    return Answer(tool_calls=[ToolCall(name, {"place": "Paris"})])
+
+
 @pytest.mark.parametrize(
     "schema", [GetTime, GetTimeDict, GetTime.model_json_schema()], ids=str
 )
@@ -360,7 +540,7 @@ def test_a_structure_is_asked_for_by_each_method(
     calls: Calls, model: ChatMistralStream, emulator: MistralEmulator, schema: Any
 ) -> None:
     """A strict, closed schema by default; a tool that must be called; or JSON."""
-    emulator.always(Answer(text='{"place": "Paris"}'))
+    emulator.reply('{"place": "Paris"}', called, '{"place": "Paris"}')
 
     for options in ({}, {"method": "function_calling"}, {"method": "json_mode"}):
         structured = model.with_structured_output(schema, **options)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ import pytest
 import requests
 import trustme
 import urllib3
+from pydantic import ValidationError
 from urllib3.exceptions import InsecureRequestWarning
 
 from langchain_mistral_stream import ChatMistralStream, MistralConnectionError
@@ -229,6 +230,64 @@ URLS = {
 def test_a_base_url_is_completed(given: str, used: str) -> None:
     """A slash too many is no error; a bare host means its `/v1`."""
     assert ChatMistralStream(base_url=given).base_url == used
+
+
+WRONG_URLS = [
+    "localhost:1",
+    "ftp://localhost",
+    "http://",
+    "http://localhost:abc/v1",
+    "http://localhost:99999/v1",
+    "http://local host/v1",
+    "http://user:secret@localhost/v1",
+    "http://localhost/v1?key=secret",
+    "http://localhost/v1#part",
+]
+
+
+@pytest.mark.parametrize("url", WRONG_URLS)
+def test_a_wrong_base_url_is_an_error_at_construction(url: str) -> None:
+    """It names the field, not what was given: that may be a secret."""
+    with pytest.raises(ValidationError) as raised:
+        ChatMistralStream(base_url=url)
+
+    assert [error["loc"] for error in raised.value.errors()] == [("base_url",)]
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("given", [{}, {"base_url": ""}, {"endpoint": None}])
+@pytest.mark.parametrize("variable", ["", "http://localhost:1/v1"])
+def test_no_base_url_is_that_of_the_environment_or_mistrals(
+    given: dict[str, Any], variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is empty says nothing."""
+    monkeypatch.setenv("MISTRAL_BASE_URL", variable)
+
+    model = ChatMistralStream(api_key="a-key", **given)
+
+    assert model.base_url == (variable or "https://api.mistral.ai/v1")
+
+
+@pytest.mark.parametrize(
+    "headers", [{"a:": "1"}, {"": "1"}, {"a b": "1"}, {"a": "1\n2"}, {"a": "…"}]
+)
+def test_a_header_that_cannot_be_sent_is_an_error_at_construction(
+    headers: dict[str, str],
+) -> None:
+    """No request is needed to see it."""
+    with pytest.raises(ValidationError) as raised:
+        ChatMistralStream(base_url="http://localhost:1", default_headers=headers)
+
+    assert [error["loc"] for error in raised.value.errors()] == [("default_headers",)]
+
+
+def test_blanks_around_a_header_are_not_sent(
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """The sync transport would refuse what the async one sends."""
+    calls.invoke(new_model(default_headers={"a": " 1 "}), "x")
+
+    assert emulator.requests[0].headers["a"] == "1"
 
 
 def test_an_adapter_of_the_users_own_is_read_too(new_model: NewModel) -> None:

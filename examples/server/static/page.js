@@ -23,6 +23,9 @@ byId("form").addEventListener("submit", async (event) => {
 // The request ends here, so the server ends its own request to the model.
 byId("stop").addEventListener("click", () => stopping.abort());
 
+// Browsers keep a page that was left, its requests too, for the way back.
+addEventListener("pagehide", () => stopping?.abort());
+
 function begin() {
   for (const id of ["first-token", "total", "tokens"]) byId(id).textContent = "–";
   byId("answer").textContent = "";

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 _FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -44,13 +44,14 @@ class Page:
         await self._socket.send_json(sent)
         while True:
             received = await self._socket.receive_json()
-            if received.get("method") in {"Log.entryAdded", "Runtime.exceptionThrown"}:
+            if _is_fault(received):
                 self.faults.append(received["params"])
             if received.get("id") == number:
                 return received["result"]
 
     async def open(self, address: str, *, width: int) -> None:
         """Load a page at a width in pixels and wait until its scripts have run."""
+        self.session = None
         target = await self.command("Target.createTarget", url="about:blank")
         attached = await self.command(
             "Target.attachToTarget", targetId=target["targetId"], flatten=True
@@ -85,6 +86,14 @@ class Page:
         """Return a picture of the page, a PNG."""
         picture = await self.command("Page.captureScreenshot", format="png")
         return base64.b64decode(picture["data"])
+
+
+def _is_fault(received: dict[str, Any]) -> bool:
+    """Tell whether the browser reports what its console would show in red."""
+    method = received.get("method")
+    if method == "Runtime.consoleAPICalled":
+        return received["params"]["type"] in {"assert", "error"}
+    return method in {"Log.entryAdded", "Runtime.exceptionThrown"}
 
 
 @asynccontextmanager
