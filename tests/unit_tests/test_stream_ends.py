@@ -139,7 +139,7 @@ def test_a_cut_inside_a_tool_call_gives_no_call(
     assert error.partial.tool_calls == []
     assert error.partial.invalid_tool_calls[0]["name"] == "get_weather"
     assert loads(dumps(error.partial), allowed_objects="all").tool_calls == []
-    assert (error.partial + AIMessageChunk("")).tool_calls == []
+    assert (error.partial + AIMessageChunk(content="")).tool_calls == []
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
