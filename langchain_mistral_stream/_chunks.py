@@ -21,7 +21,7 @@ from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 from langchain_core.utils._merge import merge_lists
 from pydantic import BaseModel
 
-from langchain_mistral_stream._blocks import BlockReader
+from langchain_mistral_stream._blocks import BlockReader, Content
 from langchain_mistral_stream._latency import Stopwatch
 from langchain_mistral_stream._tool_calls import ToolCallTracker
 from langchain_mistral_stream._usage import usage_metadata
@@ -51,6 +51,7 @@ TOKEN_LIMITS = frozenset({"length", "model_length"})
 """Finish reasons of an answer that was cut: by `max_tokens`, by the model's context."""
 
 _DONE = "[DONE]"
+_INTERRUPTED = "The stream was interrupted"
 _set = object.__setattr__
 
 
@@ -162,6 +163,7 @@ class ChunkReader:
         merged = merge_chat_generation_chunks(chunks)
         assert merged is not None
         whole = message_chunk_to_message(merged.message)
+        whole.content = _without_open_calls(whole.content)
         del whole.response_metadata["latency"]["chunk_ns"]
         return cast("AIMessage", whole)
 
@@ -193,6 +195,7 @@ class ChunkReader:
         latency = {"chunk_ns": self._stopwatch.waited}
         return message.model_copy(
             update={
+                "content": _without_open_calls(message.content, _INTERRUPTED),
                 "response_metadata": {**message.response_metadata, "latency": latency},
                 "tool_calls": [],
                 # LangChain makes calls of these again where a message is read anew.
@@ -203,7 +206,7 @@ class ChunkReader:
                         id=call["id"],
                         name=call["name"],
                         args=call["args"],
-                        error="The stream was interrupted",
+                        error=_INTERRUPTED,
                     )
                     for call in message.tool_call_chunks
                 ],
@@ -455,6 +458,18 @@ def _remade(
             yield ChatGenerationChunk(message=AIMessageChunk(content=text))
         else:
             yield from cast("Iterable[ChatGenerationChunk]", group)
+
+
+def _without_open_calls(content: Content, error: str | None = None) -> Content:
+    """Return content in which calls that nobody can make are invalid."""
+    if isinstance(content, str):
+        return content
+    return [
+        {**block, "type": "invalid_tool_call", "error": error}
+        if isinstance(block, dict) and block["type"] == "tool_call_chunk"
+        else block
+        for block in content
+    ]
 
 
 def _copied(model: _Model, values: dict[str, Any]) -> _Model:

@@ -4,7 +4,13 @@ import pickle
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.load import dumps, loads
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    message_to_dict,
+    messages_from_dict,
+)
 from langchain_core.messages.tool import tool_call as create_tool_call
 
 from langchain_mistral_stream._chunks import ChunkReader, chat_result, is_error
@@ -958,16 +964,24 @@ def test_no_tool_call_of_a_partial_is_valid(before: Any, arguments: str) -> None
     partial = reader.partial()
 
     assert isinstance(partial, AIMessageChunk)
+    invalid = {
+        "type": "invalid_tool_call",
+        "id": "g6fVbXS8K",
+        "name": "f",
+        "args": arguments,
+        "error": "The stream was interrupted",
+    }
     assert partial.tool_calls == []
-    assert partial.invalid_tool_calls == [
-        {
-            "type": "invalid_tool_call",
-            "id": "g6fVbXS8K",
-            "name": "f",
-            "args": arguments,
-            "error": "The stream was interrupted",
-        }
-    ]
+    assert partial.tool_call_chunks == []
+    assert partial.invalid_tool_calls == [invalid]
+    assert said(partial)[1:] == ([] if isinstance(before, str) else [invalid])
+    for again in (
+        partial + AIMessageChunk(content=""),
+        loads(dumps(partial), allowed_objects="messages"),
+        *messages_from_dict([message_to_dict(partial)]),
+    ):
+        assert isinstance(again, AIMessageChunk)
+        assert again.tool_calls == []
 
 
 CALL = {"id": "g6fVbXS8K", "function": {"name": "f", "arguments": '{"a": 1}'}}

@@ -169,14 +169,15 @@ def test_events_have_one_block_of_each(
     assert finish["metadata"]["finish_reason"] == "tool_calls"
 
 
-CALL_IN_FRAGMENTS = [
-    chunk({"tool_calls": [{"id": CALL.id, "index": 0, "function": {"name": "add"}}]}),
-    chunk(
-        {"tool_calls": [{"index": 0, "function": {"arguments": '{"number": 7}'}}]},
-        finish_reason="tool_calls",
-        usage=USAGE,
-    ),
-]
+def call_in_fragments(later_id: str | None) -> list[Json]:
+    """A call whose arguments come with the finish reason."""
+    begun = {"id": CALL.id, "index": 0, "function": {"name": "add", "arguments": ""}}
+    rest = {"id": later_id, "index": 0, "function": {"arguments": '{"number": 7}'}}
+    return [
+        chunk({"tool_calls": [begun]}),
+        chunk({"tool_calls": [rest]}, finish_reason="tool_calls", usage=USAGE),
+    ]
+
 
 WAYS: dict[str, Callable[..., Any]] = {
     "events": events_v3,
@@ -186,6 +187,7 @@ WAYS: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("thought", [[], [chunk({"reasoning": "Hm"})]], ids=len)
+@pytest.mark.parametrize("later_id", [None, CALL.id, OTHER.id])
 @pytest.mark.parametrize("version", ["v0", "v1"])
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_tools_run_with_the_arguments_of_the_last_event(
@@ -193,10 +195,14 @@ def test_tools_run_with_the_arguments_of_the_last_event(
     new_model: NewModel,
     emulator: MistralEmulator,
     thought: list[Json],
+    later_id: str | None,
     version: str,
     way: Callable[..., Any],
 ) -> None:
-    """An agent calls a tool with all its arguments, however it is followed."""
+    """An agent calls a tool with all its arguments, however it is followed.
+
+    Some servers make a new id for each fragment.
+    """
     added: list[int] = []
 
     def add(number: int = 0) -> str:
@@ -204,7 +210,7 @@ def test_tools_run_with_the_arguments_of_the_last_event(
         added.append(number)
         return "Added"
 
-    events = [*thought, *CALL_IN_FRAGMENTS]
+    events = [*thought, *call_in_fragments(later_id)]
     emulator.reply(Answer(events=events), Answer(text="Done"))
     model = new_model(output_version=version, streaming=True)
 

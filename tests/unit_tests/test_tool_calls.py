@@ -666,6 +666,28 @@ def test_broken_arguments_are_an_invalid_call(arguments: str) -> None:
         assert invalid["args"] == arguments
 
 
+def test_broken_call_beside_thinking_is_an_invalid_block() -> None:
+    """A message that is whole holds no piece of a call."""
+    thought = {"type": "thinking", "thinking": "hm"}
+    fragments = [call("f", "{}", id=A), call("g", "a", id=B)]
+
+    message = answered({"content": [thought], "tool_calls": fragments}, "tool_calls")
+
+    assert [block["type"] for block in message.content_blocks] == [
+        "reasoning",
+        "tool_call",
+        "invalid_tool_call",
+    ]
+    assert message.content[-1] == {
+        "type": "invalid_tool_call",
+        "index": 2,
+        "id": B,
+        "name": "g",
+        "args": "a",
+        "error": None,
+    }
+
+
 @pytest.mark.parametrize("arguments", ["", None, ..., "null", " ", '{"a": "b\nc"}'])
 def test_lenient_arguments_are_a_call(arguments: Any) -> None:
     """None at all are those of a tool that takes none; raw line ends are read over."""
