@@ -29,8 +29,8 @@ from langchain_mistral_stream.errors import (
     said_error,
 )
 
-_STALE_CONNECTIONS = 4
-"""So many pooled connections may turn out dead before one attempt is given up."""
+_MOST_SENDS = 2
+"""So often one attempt may be sent, if its pooled connection turns out dead."""
 _SLACK = 0.01
 """Seconds. A wait may end this much before the limit that ended it."""
 
@@ -104,12 +104,12 @@ class Call:
         """Tell whether a request failed because its pooled connection was dead.
 
         Servers close idle connections, and may do so just when one is used again. The
-        request is then sent over another one, at once, a few times at most.
+        request is then sent over another one, at once, and once only.
         """
         self._stale += 1
         is_drop = isinstance(failure, MistralConnectionError)
         is_stale = is_drop and not self.deadline.has_connected
-        return is_stale and self._stale < _STALE_CONNECTIONS
+        return is_stale and self._stale < _MOST_SENDS
 
     def failure(
         self, error: BaseException, errors: tuple[type[Exception], ...]
@@ -128,6 +128,13 @@ class Call:
             f"The connection to {self._settings.host} failed ({reason}), "
             f"attempt {self.attempts} of {self._max_retries + 1}"
         )
+
+    def unusable(self, error: Exception) -> MistralError:
+        """Say that the user's own async session took no request."""
+        reason = (
+            f"`async_session` cannot be used here ({type(error).__name__}: {error})"
+        )
+        return self.without_key(MistralInvalidRequestError(reason))
 
     def refusal(
         self, status: int, headers: Mapping[str, str], said: bytes
@@ -180,9 +187,12 @@ class Call:
         """Read a whole answer.
 
         Raises:
-            MistralError: It is an error, or no JSON object.
+            MistralError: It is an error, no JSON object, or not whole.
         """
         payload = json_or_text(said)
+        if not said or (isinstance(payload, str) and said.lstrip().startswith(b"{")):
+            what = "The server closed the connection before its whole answer had come"
+            raise MistralConnectionError(what, **_attributes(headers))
         if not isinstance(payload, dict):
             what = "The server's answer is not a JSON object"
             raise self.without_key(said_error(what, payload, **_attributes(headers)))

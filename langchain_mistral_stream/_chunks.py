@@ -492,9 +492,9 @@ def is_error(chunk: Mapping[str, Any]) -> bool:
 def _decoded(data: str) -> ChunkJSON:
     try:
         chunk = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
+    except orjson.JSONDecodeError:
         msg = "The server sent an event that is not JSON"
-        raise MistralAPIError(msg) from error
+        raise MistralAPIError(msg) from None
     if not isinstance(chunk, dict):
         msg = "The server sent an event that is not a JSON object"
         raise MistralAPIError(msg)

@@ -240,6 +240,10 @@ class Connection:
                 return await self._asent(body, call, accept)
             except async_errors() as error:
                 failure = call.failure(error, async_errors())
+            except (RuntimeError, ValueError) as error:
+                if self.settings.async_session is None:
+                    raise
+                raise call.unusable(error) from None
             if not call.sends_again(failure):
                 raise failure
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from urllib3 import PoolManager, ProxyManager
     from urllib3.connectionpool import ConnectionPool
 
+_INFORMATIONAL = range(102, 200)
+
 _thread = threading.local()
 
 
@@ -78,6 +80,14 @@ class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_LimitedReader(self.fp.detach(), sock))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read the status of the answer; http.client takes 102 and 103 for it."""
+        while True:
+            status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # not public
+            if status[1] not in _INFORMATIONAL:
+                return status
+            http.client.parse_headers(self.fp)
 
 
 class _Waits:

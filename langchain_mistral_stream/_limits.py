@@ -11,6 +11,8 @@ from langchain_mistral_stream.errors import MistralTimeoutError
 
 _NEVER = float("inf")
 _LEAST = 0.001
+_LONGEST = 1e8
+"""Sockets and timers take no much longer wait; it is none that anybody waits for."""
 _CONNECT = "No connection opened within"
 _SILENCE = "The server was silent for"
 _BEGINNING = "No token came within"
@@ -113,7 +115,7 @@ class Deadline:
             self._is_silent = True
             self._at = now + (self._limits.silence or _NEVER)
         at = min(self._at, self._first_token_at, self._total_at)
-        return None if at == _NEVER else max(at - now, 0.0)
+        return None if at - now > _LONGEST else max(at - now, 0.0)
 
     def socket_timeout(self) -> float | None:
         """Return what is left as sockets take it: never 0, which is no waiting."""
@@ -154,4 +156,4 @@ class Deadline:
 
 
 def _seconds(number: float) -> float | None:
-    return None if number == _NEVER else max(number, _LEAST)
+    return None if number > _LONGEST else max(number, _LEAST)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from langchain_mistral_stream._connector import Connector
 
+_LONGEST_HEADER = 65536
 _UNLIMITED_POOL = 1000
 """Idle connections that the sync pool keeps; threads bound how many are open."""
 
@@ -122,6 +123,9 @@ def new_async_session(settings: Settings) -> "aiohttp.ClientSession":
         connector=Connector(limit=settings.max_concurrent or 0, ssl=_ssl(settings)),
         proxy=_proxy(settings.url),
         trace_configs=[trace],
+        # As much as http.client takes.
+        max_line_size=_LONGEST_HEADER,
+        max_field_size=_LONGEST_HEADER,
     )
 
 

@@ -16,6 +16,7 @@ from langchain_mistral_stream import (
 from langchain_mistral_stream.testing import (
     Answer,
     Drop,
+    End,
     ErrorEvent,
     MistralEmulator,
 )
@@ -60,6 +61,27 @@ def test_what_passes_is_retried(
     assert answer.text == "One two"
     assert answer.response_metadata["attempts"] == 2
     assert len(emulator.requests) == 2
+
+
+NOT_WHOLE = {
+    "nothing": Answer(body=b""),
+    "nothing, which a close ends": Answer(body=b"", framing="close"),
+    "half, which a close ends": Answer(framing="close", faults=End(after_bytes=20)),
+    "half, which a reset ends": Answer(framing="close", faults=Drop(after_bytes=20)),
+}
+
+
+@pytest.mark.parametrize("failure", NOT_WHOLE.values(), ids=NOT_WHOLE.keys())
+def test_a_plain_answer_that_is_not_whole_is_asked_for_again(
+    failure: Answer, calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """Also where HTTP calls it so."""
+    emulator.reply(failure, "One two")
+
+    answer = calls.invoke(new_model(max_retries=1), "Count")
+
+    assert answer.text == "One two"
+    assert answer.response_metadata["attempts"] == 2
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["headers", "the role event"])

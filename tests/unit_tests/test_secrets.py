@@ -87,6 +87,22 @@ def test_a_redirect_is_not_followed(
     assert "base_url" in str(error)
 
 
+@pytest.mark.parametrize("key", ["x", "EMPTY"])
+def test_a_key_that_is_no_secret_cuts_nothing_out(
+    key: str, calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """Servers of one's own are given such keys."""
+    said = "No EMPTY mailbox"
+    limits = {"x-ratelimit-remaining-req-minute": "0"}
+    emulator.reply(Answer(status=429, body={"message": said}, headers=limits))
+
+    _, error = calls.collect(new_model(api_key=key), PROMPT)
+
+    assert isinstance(error, MistralError)
+    assert said in str(error)
+    assert error.rate_limits.items() >= limits.items()
+
+
 @pytest.mark.parametrize(
     "location", ["http://[::1", "http://\xff/", f"http://elsewhere/{KEY}/", ""]
 )

@@ -18,8 +18,12 @@ import urllib3
 from pydantic import ValidationError
 from urllib3.exceptions import InsecureRequestWarning
 
-from langchain_mistral_stream import ChatMistralStream, MistralConnectionError
-from langchain_mistral_stream.testing import MistralEmulator
+from langchain_mistral_stream import (
+    ChatMistralStream,
+    MistralConnectionError,
+    MistralInvalidRequestError,
+)
+from langchain_mistral_stream.testing import Answer, MistralEmulator
 from tests.conftest import Calls
 
 RECORDING = Path(__file__).parents[1] / "data" / "xlc-stream.sse"
@@ -279,6 +283,50 @@ def test_a_header_that_cannot_be_sent_is_an_error_at_construction(
         ChatMistralStream(base_url="http://localhost:1", default_headers=headers)
 
     assert [error["loc"] for error in raised.value.errors()] == [("default_headers",)]
+
+
+BODY = RECORDING.read_bytes()
+TYPE = b"Content-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Policy: " + b"x" * 60_000 + b"\r\n",
+    ],
+    ids=["early hints", "processing", "a long header"],
+)
+def test_what_proxies_put_before_an_answer_is_read_past(
+    head: bytes, calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
+) -> None:
+    """Alike in both modes."""
+    emulator.reply(Answer(steps=[head + TYPE + BODY], framing="raw"))
+
+    chunks = calls.stream(model, "x")
+
+    assert "".join(chunk.text for chunk in chunks) == "The capital of France is Paris."
+
+
+async def test_an_async_session_that_cannot_be_used_is_a_typed_error(
+    new_model: Callable[..., ChatMistralStream],
+) -> None:
+    """A closed one, for instance; it is not tried again."""
+    session = aiohttp.ClientSession()
+    await session.close()
+
+    with pytest.raises(MistralInvalidRequestError, match="async_session"):
+        await new_model(async_session=session, max_retries=3).ainvoke("x")
+
+
+@pytest.mark.parametrize("limit", ["connect_timeout", "timeout", "total_timeout"])
+@pytest.mark.parametrize("seconds", [1e10, float("inf")])
+def test_a_limit_of_centuries_is_none(
+    limit: str, seconds: float, calls: Calls, new_model: NewModel
+) -> None:
+    """No socket could wait so long."""
+    assert calls.invoke(new_model(**{limit: seconds}), "x").text == "You said: x"
 
 
 def test_blanks_around_a_header_are_not_sent(
