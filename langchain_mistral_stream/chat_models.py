@@ -470,6 +470,8 @@ class ChatMistralStream(BaseChatModel):
                 if method == "json_schema"
                 else json_object_format()
             )
+            # JSON that a prefix begins is whole with the prefix alone.
+            kwargs = {"keep_prefix": True, **kwargs}
             llm = self.bind(response_format=response_format, **kwargs)
             parser = answer_parser(schema)
         else:

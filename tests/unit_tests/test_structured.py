@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel
 
 from langchain_mistral_stream import ChatMistralStream
@@ -189,6 +189,21 @@ def test_a_token_limit_before_the_call_raises(
         calls.invoke(structured, "How is the weather?")
 
     assert isinstance(error, OutputParserException)
+
+
+@methods
+def test_an_answer_may_be_begun(
+    calls: Calls, model: ChatMistralStream, emulator: MistralEmulator, method: Any
+) -> None:
+    """JSON is parsed with the prefix that the server repeats."""
+    begun = AIMessage('{"city": ', additional_kwargs={"prefix": True})
+    emulator.always(Answer(text=['{"ci', 'ty": "Paris", "days": 3}']))
+    structured = model.with_structured_output(Forecast, method=method)
+
+    whole = calls.invoke(structured, [HumanMessage("How is the weather?"), begun])
+    parts = calls.stream(structured, [HumanMessage("How is the weather?"), begun])
+
+    assert whole == parts[-1] == Forecast(city="Paris", days=3)
 
 
 WITHOUT_CALL = {
