@@ -197,7 +197,7 @@ def wire_tools(
 
     Raises:
         ValueError: Mistral takes no tool of that kind, or a strict tool takes an object
-            of free keys.
+            that cannot be closed.
     """
     return [_wire_tool(tool, strict=strict) for tool in tools]
 
@@ -302,19 +302,20 @@ def json_schema_format(
 ) -> ResponseFormatJSON:
     """Return the format of an answer that follows a schema.
 
-    Every object that names its keys is closed (`additionalProperties: false`), without
-    which Mistral rejects a strict schema. Lists of required keys stay as they are, as
-    in Mistral's own SDK: an optional field may be left out of the answer.
+    Objects are closed (`additionalProperties: false`), without which Mistral rejects a
+    strict schema; one that cannot be closed is sent as it is. Lists of required keys
+    stay as they are, as in Mistral's own SDK: an optional field may be left out of the
+    answer.
 
     Args:
         schema: A pydantic class, a `TypedDict` class, a JSON schema, or a function in
             OpenAI's form.
         strict: Whether the answer must follow the schema to the letter. `None` means
-            so, unless the schema has an object of free keys, such as a `dict[str,
-            int]`, which no strict schema can have.
+            so, unless the schema has what no strict schema can have: an object of free
+            keys, such as a `dict[str, int]`, or one of several schemas (`allOf`).
 
     Raises:
-        ValueError: `strict` is true and the schema has an object of free keys.
+        ValueError: `strict` is true and the schema has such an object.
     """
     definition = _json_schema(schema)
     closed, free = closed_schema(definition)
@@ -325,7 +326,7 @@ def json_schema_format(
         "type": "json_schema",
         "json_schema": {
             "name": _ILLEGAL_IN_NAME.sub("_", title or _SCHEMA_NAME)[:_NAME_LENGTH],
-            "schema": closed,
+            "schema": definition if free else closed,
             "strict": not free if strict is None else strict,
         },
     }
@@ -341,4 +342,7 @@ def _json_schema(schema: Schema) -> dict[str, Any]:
 
 
 def _free_keys_message(free: list[str]) -> str:
-    return f"a strict schema names every key, but these take any: {', '.join(free)}"
+    return (
+        "a strict schema names all keys of an object in one place, but these take any "
+        f"or are joined of several schemas: {', '.join(free)}"
+    )

@@ -21,8 +21,9 @@ _BARE_SCHEMAS = (
 def closed_schema(schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return a copy with `additionalProperties: false`, and what it cannot be put on.
 
-    That is every object of free keys, by its path: to close it would be to allow
-    nothing but an empty object.
+    That is, by its path, every object of free keys, which would have to be empty, and
+    every object that several schemas describe together: each, closed, would refuse
+    the keys of the others.
     """
     free: list[str] = []
     return _closed(schema, path="$", free=free), free
@@ -39,7 +40,9 @@ def _closed(schema: Mapping[str, Any], *, path: str, free: list[str]) -> dict[st
     for key in _BARE_SCHEMAS:
         if key in schema:
             closed[key] = _closed_part(schema[key], path=path, free=free)
-    if _is_object(schema):
+    if _descriptions(schema) > 1:
+        free.append(path)
+    elif _is_object(schema):
         if schema.get("additionalProperties", "properties" not in schema) is False:
             closed["additionalProperties"] = False
         else:
@@ -60,3 +63,13 @@ def _is_object(schema: Mapping[str, Any]) -> bool:
     return "properties" in schema or "object" in (
         kinds if isinstance(kinds, list | tuple) else (kinds,)
     )
+
+
+def _descriptions(schema: object) -> int:
+    """Return how many schemas describe one object together, by names of its keys."""
+    if not isinstance(schema, Mapping):
+        return 0
+    joined = sum(_descriptions(part) for part in schema.get("allOf", ()))
+    choices = (*schema.get("anyOf", ()), *schema.get("oneOf", ()))
+    chosen = max(map(_descriptions, choices), default=0)
+    return _is_object(schema) + ("$ref" in schema) + joined + chosen

@@ -261,7 +261,7 @@ def test_a_strict_tool_with_free_keys_is_an_error() -> None:
     """To close an object of free keys would be to allow nothing in it."""
     free = {"type": "object", "properties": {"a": {"type": "object"}}}
 
-    with pytest.raises(ValueError, match=r"these take any: \$\.a"):
+    with pytest.raises(ValueError, match=r"several schemas: \$\.a$"):
         wire_tools([function("add", free)], strict=True)
 
 
@@ -398,9 +398,9 @@ def test_every_level_of_a_schema_is_closed() -> None:
     schema = {
         "title": "deep",
         "$defs": {"d": OPEN},
-        "anyOf": [{"allOf": [OPEN]}],
         "type": ["object", "null"],
         "properties": {
+            "choice": {"anyOf": [{"allOf": [OPEN]}, {"$ref": "#/$defs/d"}]},
             "items": {"type": "array", "items": OPEN, "prefixItems": [OPEN]},
             "properties": {"enum": [{"type": "object"}], "default": {"properties": {}}},
             "any": True,
@@ -414,9 +414,9 @@ def test_every_level_of_a_schema_is_closed() -> None:
     assert wired["json_schema"]["schema"] == {
         "title": "deep",
         "$defs": {"d": CLOSED},
-        "anyOf": [{"allOf": [CLOSED]}],
         "type": ["object", "null"],
         "properties": {
+            "choice": {"anyOf": [{"allOf": [CLOSED]}, {"$ref": "#/$defs/d"}]},
             "items": {"type": "array", "items": CLOSED, "prefixItems": [CLOSED]},
             "properties": {"enum": [{"type": "object"}], "default": {"properties": {}}},
             "any": True,
@@ -432,16 +432,51 @@ def test_free_keys_make_a_format_that_is_not_strict() -> None:
 
     inner = wired["json_schema"]
     assert inner["strict"] is False
-    assert inner["schema"]["additionalProperties"] is False
-    assert inner["schema"]["properties"]["counts"]["additionalProperties"] == {
-        "type": "integer"
-    }
+    assert inner["schema"] == Free.model_json_schema()
 
 
 def test_free_keys_in_a_format_that_must_be_strict_are_an_error() -> None:
     """The path of the object is named."""
-    with pytest.raises(ValueError, match=r"these take any: \$\.counts"):
+    with pytest.raises(ValueError, match=r"several schemas: \$\.counts$"):
         json_schema_format(Free, strict=True)
+
+
+BREED = {"type": "object", "properties": {"breed": {"type": "string"}}}
+REF = {"$ref": "#/$defs/a"}
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        {"allOf": [OPEN, BREED]},
+        {"allOf": [REF, BREED]},
+        {"allOf": [OPEN], **BREED},
+        {"anyOf": [OPEN, REF], **BREED},
+        {"oneOf": [OPEN, REF], **BREED},
+        {"allOf": [{"anyOf": [OPEN, {"type": "null"}]}, BREED]},
+        {**REF, **BREED},
+    ],
+    ids=str,
+)
+def test_an_object_of_several_schemas_is_never_closed(joined: dict[str, Any]) -> None:
+    """Each schema would refuse the keys of the others: no object could follow it."""
+    schema = {"type": "object", "properties": {"dog": joined}, "$defs": {"a": OPEN}}
+
+    wired = json_schema_format(schema)
+    with pytest.raises(ValueError, match=r"several schemas: \$\.dog$"):
+        json_schema_format(schema, strict=True)
+
+    assert wired["json_schema"]["strict"] is False
+    assert wired["json_schema"]["schema"] == schema
+
+
+def test_a_choice_of_keys_that_must_be_there_can_be_closed() -> None:
+    """It names no further keys."""
+    choice = {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}
+
+    wired = json_schema_format({**OPEN, **choice})
+
+    assert wired["json_schema"]["schema"] == {**CLOSED, **choice}
 
 
 def test_a_format_need_not_be_strict() -> None:
