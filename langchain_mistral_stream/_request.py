@@ -114,6 +114,9 @@ def request_parameters(
         fields: What holds for all requests, by the names in `PARAMETERS`.
         call: What this call says; it counts more. Names that are not known are kept:
             the API may know them. An empty list takes back what a field says.
+
+    Raises:
+        ValueError: A tool, a choice of tools or a strict schema cannot be sent.
     """
     parameters = {
         _WIRE_NAMES.get(name, name): value
@@ -129,8 +132,30 @@ def request_parameters(
         parameters["tool_choice"] = (
             None if is_idle else wire_tool_choice(choice, tool_names(offered))
         )
+    if response_format := parameters.get("response_format"):
+        parameters["response_format"] = _closed_format(response_format)
     # After the merge, so that a call can take back what a field says.
     return {name: value for name, value in parameters.items() if value not in _EMPTY}
+
+
+def _closed_format(response_format: Any) -> Any:
+    """Return the format with its schema closed if it is a strict one."""
+    match response_format:
+        case {"json_schema": {"schema": Mapping() as schema, "strict": True} as asked}:
+            closed = {**asked, "schema": _strictly_closed(schema)}
+            return {**response_format, "json_schema": closed}
+    return response_format
+
+
+def _strictly_closed(schema: Mapping[str, Any]) -> dict[str, Any]:
+    closed, free = closed_schema(schema)
+    if free:
+        message = (
+            "a strict schema names all keys of an object in one place, but these take "
+            f"any or are joined of several schemas: {', '.join(free)}"
+        )
+        raise ValueError(message)
+    return closed
 
 
 def tool_names(tools: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -232,9 +257,7 @@ def _function_tool(tool: Tool, *, strict: bool | None) -> FunctionToolJSON:
     if is_strict is not None:
         function["strict"] = is_strict
     if is_strict:
-        function["parameters"], free = closed_schema(function["parameters"])
-        if free:
-            raise ValueError(_free_keys_message(free))
+        function["parameters"] = _strictly_closed(function["parameters"])
     return {"type": "function", "function": function}
 
 
@@ -302,10 +325,9 @@ def json_schema_format(
 ) -> ResponseFormatJSON:
     """Return the format of an answer that follows a schema.
 
-    Objects are closed (`additionalProperties: false`), without which Mistral rejects a
-    strict schema; one that cannot be closed is sent as it is. Lists of required keys
-    stay as they are, as in Mistral's own SDK: an optional field may be left out of the
-    answer.
+    A strict schema is closed (`additionalProperties: false` at every level), without
+    which Mistral rejects it; any other is sent as it is. Lists of required keys stay as
+    they are, as in Mistral's own SDK: an optional field may be left out of the answer.
 
     Args:
         schema: A pydantic class, a `TypedDict` class, a JSON schema, or a function in
@@ -318,16 +340,15 @@ def json_schema_format(
         ValueError: `strict` is true and the schema has such an object.
     """
     definition = _json_schema(schema)
-    closed, free = closed_schema(definition)
-    if strict and free:
-        raise ValueError(_free_keys_message(free))
+    if strict is None:
+        strict = not closed_schema(definition)[1]
     title = definition.get("title") or getattr(schema, "__name__", None)
     return {
         "type": "json_schema",
         "json_schema": {
             "name": _ILLEGAL_IN_NAME.sub("_", title or _SCHEMA_NAME)[:_NAME_LENGTH],
-            "schema": definition if free else closed,
-            "strict": not free if strict is None else strict,
+            "schema": _strictly_closed(definition) if strict else definition,
+            "strict": strict,
         },
     }
 
@@ -339,10 +360,3 @@ def _json_schema(schema: Schema) -> dict[str, Any]:
     if isinstance(schema, Mapping) and not _FUNCTION_KEYS.intersection(schema):
         return dict(schema)
     return convert_to_json_schema(cast("Any", schema))
-
-
-def _free_keys_message(free: list[str]) -> str:
-    return (
-        "a strict schema names all keys of an object in one place, but these take any "
-        f"or are joined of several schemas: {', '.join(free)}"
-    )

@@ -12,6 +12,7 @@ from langchain_mistral_stream._request import (
     json_object_format,
     json_schema_format,
     request_body,
+    request_parameters,
     wire_tool_choice,
     wire_tools,
 )
@@ -341,6 +342,41 @@ class Free(BaseModel):
     """An object of free keys."""
 
     counts: dict[str, int]
+
+
+def strict_format(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A format on the wire, as somebody else made it."""
+    inner = {"name": "add", "schema": schema, "strict": True, **more}
+    return {"type": "json_schema", "json_schema": inner}
+
+
+def test_a_strict_format_of_any_origin_is_closed() -> None:
+    """A call's or a field's own format is held to the same, and stays unchanged."""
+    asked = strict_format(OPEN, description="A sum.")
+    before = copy.deepcopy(asked)
+
+    parameters = request_parameters({}, {"response_format": asked})
+
+    closed = strict_format(CLOSED, description="A sum.")
+    assert parameters == {"response_format": closed}
+    assert asked == before
+
+
+def test_a_format_that_is_not_strict_is_sent_as_it_is() -> None:
+    """Only a strict schema must be closed."""
+    asked = strict_format(OPEN, strict=False)
+
+    assert (
+        request_parameters({}, {"response_format": asked})["response_format"] is asked
+    )
+
+
+def test_a_strict_format_that_cannot_be_closed_is_an_error() -> None:
+    """The server would refuse it too, without saying where."""
+    asked = strict_format(Free.model_json_schema())
+
+    with pytest.raises(ValueError, match=r"several schemas: \$\.counts$"):
+        request_parameters({}, {"response_format": asked})
 
 
 def test_json_mode_has_no_schema() -> None:
