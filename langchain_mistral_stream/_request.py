@@ -15,7 +15,11 @@ from langchain_core.utils.function_calling import (
     convert_to_openai_function,
 )
 
-from langchain_mistral_stream._schema import closed_schema
+from langchain_mistral_stream._schema import (
+    closed_schema,
+    is_recursive,
+    with_object_root,
+)
 from langchain_mistral_stream._wire import (
     FunctionJSON,
     FunctionToolJSON,
@@ -244,8 +248,7 @@ def _wire_tool(tool: Tool, *, strict: bool | None) -> FunctionToolJSON | dict[st
 
 
 def _function_tool(tool: Tool, *, strict: bool | None) -> FunctionToolJSON:
-    described = dict(tool) if isinstance(tool, Mapping) else tool
-    converted = convert_to_openai_function(described)
+    converted = _converted(tool)
     function: FunctionJSON = {
         "name": converted["name"],
         "parameters": converted.get("parameters") or _no_parameters(),
@@ -259,6 +262,42 @@ def _function_tool(tool: Tool, *, strict: bool | None) -> FunctionToolJSON:
     if is_strict:
         function["parameters"] = _strictly_closed(function["parameters"])
     return {"type": "function", "function": function}
+
+
+def _converted(tool: Tool) -> Mapping[str, Any]:
+    """Return the name, description and parameters of a function.
+
+    They are LangChain's, but for what those lack: a root that is no list of properties,
+    and the references of a class to itself.
+    """
+    if isinstance(tool, Mapping):
+        if "name" in tool or not _is_json_schema(tool):
+            return convert_to_openai_function(dict(tool))
+        schema = with_object_root(tool)
+        return {**convert_to_openai_function(schema), "parameters": _nameless(schema)}
+    converted = convert_to_openai_function(tool)
+    schema = _schema_of(tool)
+    if is_recursive(schema):
+        converted["parameters"] = _nameless(with_object_root(schema))
+    return converted
+
+
+def _is_json_schema(described: Mapping[str, Any]) -> bool:
+    return not _FUNCTION_KEYS.intersection(described)
+
+
+def _schema_of(tool: Any) -> dict[str, Any]:
+    """Return the schema of a tool or a pydantic class; empty for all others."""
+    described = getattr(tool, "tool_call_schema", tool)
+    if isinstance(described, Mapping):
+        return dict(described)
+    json_schema_of = getattr(described, "model_json_schema", dict)
+    return cast("dict[str, Any]", json_schema_of())
+
+
+def _nameless(schema: Mapping[str, Any]) -> dict[str, Any]:
+    said = ("title", "description")
+    return {key: value for key, value in schema.items() if key not in said}
 
 
 def _no_parameters() -> dict[str, Any]:
@@ -342,11 +381,11 @@ def json_schema_format(
     definition = _json_schema(schema)
     if strict is None:
         strict = not closed_schema(definition)[1]
-    title = definition.get("title") or getattr(schema, "__name__", None)
+    title = with_object_root(definition).get("title") or _SCHEMA_NAME
     return {
         "type": "json_schema",
         "json_schema": {
-            "name": _ILLEGAL_IN_NAME.sub("_", title or _SCHEMA_NAME)[:_NAME_LENGTH],
+            "name": _ILLEGAL_IN_NAME.sub("_", title)[:_NAME_LENGTH],
             "schema": _strictly_closed(definition) if strict else definition,
             "strict": strict,
         },
@@ -357,6 +396,6 @@ def _json_schema(schema: Schema) -> dict[str, Any]:
     if json_schema_of := getattr(schema, "model_json_schema", None):
         # Not through langchain-core, which loses what a class says of itself again.
         return cast("dict[str, Any]", json_schema_of())
-    if isinstance(schema, Mapping) and not _FUNCTION_KEYS.intersection(schema):
+    if isinstance(schema, Mapping) and _is_json_schema(schema):
         return dict(schema)
     return convert_to_json_schema(cast("Any", schema))

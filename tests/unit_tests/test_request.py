@@ -126,6 +126,33 @@ def add_tool(a: int) -> int:
     return a
 
 
+class Node(BaseModel):
+    """A tree."""
+
+    value: int
+    children: list["Node"] = []
+
+
+@tool
+def plant(tree: Node) -> str:
+    """Plant a tree."""
+    return str(tree)
+
+
+NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
+TREES = Node.model_json_schema()["$defs"]
+NODE = {
+    "$defs": TREES,
+    **{key: TREES["Node"][key] for key in ("properties", "required", "type")},
+}
+FOREST = {
+    "$defs": TREES,
+    "properties": {"tree": {"$ref": "#/$defs/Node"}},
+    "required": ["tree"],
+    "type": "object",
+}
+
+
 def function(name: str, parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A tool on the wire."""
     inner = {"name": name, "parameters": parameters, **more}
@@ -171,6 +198,32 @@ TOOLS = [
     ("typed_dict", AddDict, function("AddDict", OPEN, **DESCRIPTION)),
     ("base_tool", add_tool, function("add", OPEN, **DESCRIPTION)),
     ("json_schema", {"title": "add", **OPEN}, function("add", OPEN)),
+    ("json_schema_alone", {"title": "now"}, function("now", NOTHING)),
+    (
+        "json_schema_of_a_reference",
+        {"title": "add", "$ref": "#/$defs/sum", "$defs": {"sum": OPEN}},
+        function("add", {**OPEN, "$defs": {"sum": OPEN}}),
+    ),
+    (
+        "json_schema_of_a_choice",
+        {"title": "add", "anyOf": [OPEN, CLOSED]},
+        function("add", {"anyOf": [OPEN, CLOSED]}),
+    ),
+    (
+        "json_schema_that_holds_itself",
+        Node.model_json_schema(),
+        function("Node", NODE, description="A tree."),
+    ),
+    (
+        "pydantic_that_holds_itself",
+        Node,
+        function("Node", NODE, description="A tree."),
+    ),
+    (
+        "base_tool_of_a_tree",
+        plant,
+        function("plant", FOREST, description="Plant a tree."),
+    ),
     ("openai", function("add", OPEN), function("add", OPEN)),
     (
         "openai_with_foreign_keys",
@@ -190,7 +243,7 @@ TOOLS = [
     (
         "openai_without_parameters",
         {"type": "function", "function": {"name": "now"}},
-        function("now", {"type": "object", "properties": {}}),
+        function("now", NOTHING),
     ),
     (
         "anthropic",
@@ -331,13 +384,6 @@ def test_a_malformed_tool_choice_is_an_error(tool_choice: dict[str, Any]) -> Non
         wire_tool_choice(tool_choice, ["add"])
 
 
-class Node(BaseModel):
-    """A tree."""
-
-    value: int
-    children: list["Node"] = []
-
-
 class Free(BaseModel):
     """An object of free keys."""
 
@@ -401,6 +447,7 @@ def test_a_recursive_class_keeps_its_references() -> None:
 
     schema = wired["json_schema"]["schema"]
     assert wired["json_schema"]["name"] == "Node"
+    assert json_schema_format(Node.model_json_schema()) == wired
     assert schema["$ref"] == "#/$defs/Node"
     assert schema["$defs"]["Node"]["additionalProperties"] is False
     assert schema["$defs"]["Node"]["required"] == ["value"]
