@@ -14,12 +14,14 @@ from langchain_core.utils.function_calling import (
     convert_to_json_schema,
     convert_to_openai_function,
 )
+from typing_extensions import is_typeddict
 
 from langchain_mistral_stream._schema import (
     closed_schema,
     is_recursive,
     with_object_root,
 )
+from langchain_mistral_stream._typed_dicts import typed_dict_schema
 from langchain_mistral_stream._wire import (
     FunctionJSON,
     FunctionToolJSON,
@@ -268,8 +270,10 @@ def _converted(tool: Tool) -> Mapping[str, Any]:
     """Return the name, description and parameters of a function.
 
     They are LangChain's, but for what those lack: a root that is no list of properties,
-    and the references of a class to itself.
+    the references of a class to itself, and what a `TypedDict` says of its keys.
     """
+    if is_typeddict(tool):
+        tool = typed_dict_schema(cast("type", tool))
     if isinstance(tool, Mapping):
         if "name" in tool or not _is_json_schema(tool):
             return convert_to_openai_function(dict(tool))
@@ -396,6 +400,8 @@ def _json_schema(schema: Schema) -> dict[str, Any]:
     if json_schema_of := getattr(schema, "model_json_schema", None):
         # Not through langchain-core, which loses what a class says of itself again.
         return cast("dict[str, Any]", json_schema_of())
+    if is_typeddict(schema):
+        return typed_dict_schema(cast("type", schema))
     if isinstance(schema, Mapping) and _is_json_schema(schema):
         return dict(schema)
     return convert_to_json_schema(cast("Any", schema))
