@@ -354,6 +354,13 @@ def _named_choice(name: str, tool_names: Collection[str]) -> dict[str, Any]:
     raise ValueError(message)
 
 
+def answer_tool(schema: Schema, *, strict: bool | None = None) -> FunctionToolJSON:
+    """Return the tool whose call is the answer, under a name that Mistral takes."""
+    tool = cast("FunctionToolJSON", _wire_tool(cast("Tool", schema), strict=strict))
+    tool["function"]["name"] = _legal_name(tool["function"]["name"])
+    return tool
+
+
 def json_object_format() -> ResponseFormatJSON:
     """Return the format of an answer that is JSON of any shape.
 
@@ -389,11 +396,15 @@ def json_schema_format(
     return {
         "type": "json_schema",
         "json_schema": {
-            "name": _ILLEGAL_IN_NAME.sub("_", title)[:_NAME_LENGTH],
+            "name": _legal_name(title),
             "schema": _strictly_closed(definition) if strict else definition,
             "strict": strict,
         },
     }
+
+
+def _legal_name(name: str) -> str:
+    return _ILLEGAL_IN_NAME.sub("_", name)[:_NAME_LENGTH]
 
 
 def _json_schema(schema: Schema) -> dict[str, Any]:

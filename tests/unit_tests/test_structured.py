@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import partial as bound
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pytest
 from langchain_core.exceptions import OutputParserException
@@ -279,6 +279,32 @@ def test_the_call_of_another_tool_is_passed_over(
     answer = calls.invoke(structured, "How is the weather?")
 
     assert answer == Forecast(city="Paris", days=3)
+
+
+Kind = TypeVar("Kind")
+
+
+class Box(BaseModel, Generic[Kind]):
+    """A box of something."""
+
+    held: Kind
+
+
+@pytest.mark.parametrize(
+    "schema", [Box[int], {**Box[int].model_json_schema(), "title": "My box!"}], ids=str
+)
+def test_a_name_that_no_tool_may_have_is_made_legal(
+    calls: Calls, model: ChatMistralStream, emulator: MistralEmulator, schema: Any
+) -> None:
+    """As for a response format, whose names have the same letters."""
+    structured = model.with_structured_output(schema, method="function_calling")
+
+    answer = calls.invoke(structured, "What is in it?")
+
+    held = answer.held if schema is Box[int] else answer["held"]
+    assert isinstance(held, int)
+    name = emulator.requests[0].json["tools"][0]["function"]["name"]
+    assert name in {"Box_int_", "My_box_"}
 
 
 def test_a_text_is_no_call() -> None:
