@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 import orjson
 import pytest
-from langchain_core.tools import tool
+from langchain_core.tools import StructuredTool, tool
 from pydantic import BaseModel, Field
 
 from langchain_mistral_stream._request import (
@@ -139,6 +139,20 @@ def plant(tree: Node) -> str:
     return str(tree)
 
 
+grow = StructuredTool(
+    name="grow",
+    description="Let a tree grow.",
+    args_schema=Node.model_json_schema(),
+    func=str,
+)
+
+
+class Pair(BaseModel):
+    """A pair of sums."""
+
+    first: Add
+
+
 NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
 TREES = Node.model_json_schema()["$defs"]
 NODE = {
@@ -223,6 +237,33 @@ TOOLS = [
         "base_tool_of_a_tree",
         plant,
         function("plant", FOREST, description="Plant a tree."),
+    ),
+    (
+        "base_tool_of_a_json_schema",
+        grow,
+        function("grow", NODE, description="Let a tree grow."),
+    ),
+    (
+        "pydantic_that_holds_another",
+        Pair,
+        function(
+            "Pair",
+            {
+                "type": "object",
+                "properties": {
+                    "first": {
+                        "type": "object",
+                        "properties": {
+                            "a": {"type": "integer", "description": "The first."}
+                        },
+                        "required": ["a"],
+                        **DESCRIPTION,
+                    }
+                },
+                "required": ["first"],
+            },
+            description="A pair of sums.",
+        ),
     ),
     ("openai", function("add", OPEN), function("add", OPEN)),
     (
@@ -536,7 +577,7 @@ REF = {"$ref": "#/$defs/a"}
         {"allOf": [OPEN], **BREED},
         {"anyOf": [OPEN, REF], **BREED},
         {"oneOf": [OPEN, REF], **BREED},
-        {"allOf": [{"anyOf": [OPEN, {"type": "null"}]}, BREED]},
+        {"allOf": [True, {"anyOf": [OPEN, {"type": "null"}]}, BREED]},
         {**REF, **BREED},
     ],
     ids=str,
