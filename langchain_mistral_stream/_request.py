@@ -14,8 +14,14 @@ from langchain_core.utils.function_calling import (
     convert_to_json_schema,
     convert_to_openai_function,
 )
+from typing_extensions import is_typeddict
 
-from langchain_mistral_stream._schema import closed_schema
+from langchain_mistral_stream._schema import (
+    closed_schema,
+    is_recursive,
+    with_object_root,
+)
+from langchain_mistral_stream._typed_dicts import typed_dict_schema
 from langchain_mistral_stream._wire import (
     FunctionJSON,
     FunctionToolJSON,
@@ -114,6 +120,9 @@ def request_parameters(
         fields: What holds for all requests, by the names in `PARAMETERS`.
         call: What this call says; it counts more. Names that are not known are kept:
             the API may know them. An empty list takes back what a field says.
+
+    Raises:
+        ValueError: A tool, a choice of tools or a strict schema cannot be sent.
     """
     parameters = {
         _WIRE_NAMES.get(name, name): value
@@ -129,8 +138,30 @@ def request_parameters(
         parameters["tool_choice"] = (
             None if is_idle else wire_tool_choice(choice, tool_names(offered))
         )
+    if response_format := parameters.get("response_format"):
+        parameters["response_format"] = _closed_format(response_format)
     # After the merge, so that a call can take back what a field says.
     return {name: value for name, value in parameters.items() if value not in _EMPTY}
+
+
+def _closed_format(response_format: Any) -> Any:
+    """Return the format with its schema closed if it is a strict one."""
+    match response_format:
+        case {"json_schema": {"schema": Mapping() as schema, "strict": True} as asked}:
+            closed = {**asked, "schema": _strictly_closed(schema)}
+            return {**response_format, "json_schema": closed}
+    return response_format
+
+
+def _strictly_closed(schema: Mapping[str, Any]) -> dict[str, Any]:
+    closed, free = closed_schema(schema)
+    if free:
+        message = (
+            "a strict schema names all keys of an object in one place, but these take "
+            f"any or are joined of several schemas: {', '.join(free)}"
+        )
+        raise ValueError(message)
+    return closed
 
 
 def tool_names(tools: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -197,7 +228,7 @@ def wire_tools(
 
     Raises:
         ValueError: Mistral takes no tool of that kind, or a strict tool takes an object
-            of free keys.
+            that cannot be closed.
     """
     return [_wire_tool(tool, strict=strict) for tool in tools]
 
@@ -219,8 +250,7 @@ def _wire_tool(tool: Tool, *, strict: bool | None) -> FunctionToolJSON | dict[st
 
 
 def _function_tool(tool: Tool, *, strict: bool | None) -> FunctionToolJSON:
-    described = dict(tool) if isinstance(tool, Mapping) else tool
-    converted = convert_to_openai_function(described)
+    converted = _converted(tool)
     function: FunctionJSON = {
         "name": converted["name"],
         "parameters": converted.get("parameters") or _no_parameters(),
@@ -232,10 +262,46 @@ def _function_tool(tool: Tool, *, strict: bool | None) -> FunctionToolJSON:
     if is_strict is not None:
         function["strict"] = is_strict
     if is_strict:
-        function["parameters"], free = closed_schema(function["parameters"])
-        if free:
-            raise ValueError(_free_keys_message(free))
+        function["parameters"] = _strictly_closed(function["parameters"])
     return {"type": "function", "function": function}
+
+
+def _converted(tool: Tool) -> Mapping[str, Any]:
+    """Return the name, description and parameters of a function.
+
+    They are LangChain's, but for what those lack: a root that is no list of properties,
+    the references of a class to itself, and what a `TypedDict` says of its keys.
+    """
+    if is_typeddict(tool):
+        tool = typed_dict_schema(cast("type", tool))
+    if isinstance(tool, Mapping):
+        if "name" in tool or not _is_json_schema(tool):
+            return convert_to_openai_function(dict(tool))
+        schema = with_object_root(tool)
+        return {**convert_to_openai_function(schema), "parameters": _nameless(schema)}
+    converted = convert_to_openai_function(tool)
+    schema = _schema_of(tool)
+    if is_recursive(schema):
+        converted["parameters"] = _nameless(with_object_root(schema))
+    return converted
+
+
+def _is_json_schema(described: Mapping[str, Any]) -> bool:
+    return not _FUNCTION_KEYS.intersection(described)
+
+
+def _schema_of(tool: Any) -> dict[str, Any]:
+    """Return the schema of a tool or a pydantic class; empty for all others."""
+    described = getattr(tool, "tool_call_schema", tool)
+    if isinstance(described, Mapping):
+        return dict(described)
+    json_schema_of = getattr(described, "model_json_schema", dict)
+    return cast("dict[str, Any]", json_schema_of())
+
+
+def _nameless(schema: Mapping[str, Any]) -> dict[str, Any]:
+    said = ("title", "description")
+    return {key: value for key, value in schema.items() if key not in said}
 
 
 def _no_parameters() -> dict[str, Any]:
@@ -288,6 +354,13 @@ def _named_choice(name: str, tool_names: Collection[str]) -> dict[str, Any]:
     raise ValueError(message)
 
 
+def answer_tool(schema: Schema, *, strict: bool | None = None) -> FunctionToolJSON:
+    """Return the tool whose call is the answer, under a name that Mistral takes."""
+    tool = cast("FunctionToolJSON", _wire_tool(cast("Tool", schema), strict=strict))
+    tool["function"]["name"] = _legal_name(tool["function"]["name"])
+    return tool
+
+
 def json_object_format() -> ResponseFormatJSON:
     """Return the format of an answer that is JSON of any shape.
 
@@ -302,43 +375,44 @@ def json_schema_format(
 ) -> ResponseFormatJSON:
     """Return the format of an answer that follows a schema.
 
-    Every object that names its keys is closed (`additionalProperties: false`), without
-    which Mistral rejects a strict schema. Lists of required keys stay as they are, as
-    in Mistral's own SDK: an optional field may be left out of the answer.
+    A strict schema is closed (`additionalProperties: false` at every level), without
+    which Mistral rejects it; any other is sent as it is. Lists of required keys stay as
+    they are, as in Mistral's own SDK: an optional field may be left out of the answer.
 
     Args:
         schema: A pydantic class, a `TypedDict` class, a JSON schema, or a function in
             OpenAI's form.
         strict: Whether the answer must follow the schema to the letter. `None` means
-            so, unless the schema has an object of free keys, such as a `dict[str,
-            int]`, which no strict schema can have.
+            so, unless the schema has what no strict schema can have: an object of free
+            keys, such as a `dict[str, int]`, or one of several schemas (`allOf`).
 
     Raises:
-        ValueError: `strict` is true and the schema has an object of free keys.
+        ValueError: `strict` is true and the schema has such an object.
     """
     definition = _json_schema(schema)
-    closed, free = closed_schema(definition)
-    if strict and free:
-        raise ValueError(_free_keys_message(free))
-    title = definition.get("title") or getattr(schema, "__name__", None)
+    if strict is None:
+        strict = not closed_schema(definition)[1]
+    title = with_object_root(definition).get("title") or _SCHEMA_NAME
     return {
         "type": "json_schema",
         "json_schema": {
-            "name": _ILLEGAL_IN_NAME.sub("_", title or _SCHEMA_NAME)[:_NAME_LENGTH],
-            "schema": closed,
-            "strict": not free if strict is None else strict,
+            "name": _legal_name(title),
+            "schema": _strictly_closed(definition) if strict else definition,
+            "strict": strict,
         },
     }
+
+
+def _legal_name(name: str) -> str:
+    return _ILLEGAL_IN_NAME.sub("_", name)[:_NAME_LENGTH]
 
 
 def _json_schema(schema: Schema) -> dict[str, Any]:
     if json_schema_of := getattr(schema, "model_json_schema", None):
         # Not through langchain-core, which loses what a class says of itself again.
         return cast("dict[str, Any]", json_schema_of())
-    if isinstance(schema, Mapping) and not _FUNCTION_KEYS.intersection(schema):
+    if is_typeddict(schema):
+        return typed_dict_schema(cast("type", schema))
+    if isinstance(schema, Mapping) and _is_json_schema(schema):
         return dict(schema)
     return convert_to_json_schema(cast("Any", schema))
-
-
-def _free_keys_message(free: list[str]) -> str:
-    return f"a strict schema names every key, but these take any: {', '.join(free)}"

@@ -46,6 +46,7 @@ from langchain_mistral_stream._request import (
     Schema,
     Tool,
     ToolChoice,
+    answer_tool,
     json_object_format,
     json_schema_format,
     request_body,
@@ -460,7 +461,7 @@ class ChatMistralStream(BaseChatModel):
         if schema is not None:
             kwargs["ls_structured_output_format"] = format_used
         if method == "function_calling":
-            (tool,) = wire_tools([cast("Tool", schema)], strict=strict)
+            tool = answer_tool(cast("Schema", schema), strict=strict)
             name = tool["function"]["name"]
             llm = self.bind_tools([tool], tool_choice=name, **kwargs)
             parser = call_parser(cast("Schema", schema), name)
@@ -470,6 +471,8 @@ class ChatMistralStream(BaseChatModel):
                 if method == "json_schema"
                 else json_object_format()
             )
+            # JSON that a prefix begins is whole with the prefix alone.
+            kwargs = {"keep_prefix": True, **kwargs}
             llm = self.bind(response_format=response_format, **kwargs)
             parser = answer_parser(schema)
         else:

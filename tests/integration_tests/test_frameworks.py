@@ -10,6 +10,7 @@ from typing import Any, TypedDict, get_type_hints
 
 import pytest
 from langchain.agents import create_agent
+from langchain.agents.structured_output import ProviderStrategy
 from langchain_classic.agents import AgentExecutor, create_tool_calling_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import (
@@ -117,6 +118,22 @@ def test_an_agent_streams_each_token_once(
     assert "".join(tokens_of(parts)) == "Let me look." + ANSWER
     assert len(tokens_of(parts)) > 8
     assert_tool_was_used(tool_loop)
+
+
+def test_an_agent_may_ask_for_a_strict_answer(
+    calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
+) -> None:
+    """LangChain's own format of an answer is closed, as Mistral demands."""
+    emulator.reply(Answer(text=json.dumps(PARIS)))
+    strategy = ProviderStrategy(Forecast, strict=True)
+    agent = create_agent(model, [get_weather], response_format=strategy)
+
+    state = calls.invoke(agent, {"messages": [HumanMessage(QUESTION)]})
+
+    assert state["structured_response"] == Forecast(**PARIS)
+    asked = emulator.requests[0].json["response_format"]["json_schema"]
+    assert asked["strict"] is True
+    assert asked["schema"]["additionalProperties"] is False
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ LINE = [
     "_media",
     "_request",
     "_schema",
+    "_typed_dicts",
     "_connection",
     "_bodies",
     "_call",

@@ -5,13 +5,14 @@ from typing import Any, TypedDict
 
 import orjson
 import pytest
-from langchain_core.tools import tool
+from langchain_core.tools import StructuredTool, tool
 from pydantic import BaseModel, Field
 
 from langchain_mistral_stream._request import (
     json_object_format,
     json_schema_format,
     request_body,
+    request_parameters,
     wire_tool_choice,
     wire_tools,
 )
@@ -125,6 +126,47 @@ def add_tool(a: int) -> int:
     return a
 
 
+class Node(BaseModel):
+    """A tree."""
+
+    value: int
+    children: list["Node"] = []
+
+
+@tool
+def plant(tree: Node) -> str:
+    """Plant a tree."""
+    return str(tree)
+
+
+grow = StructuredTool(
+    name="grow",
+    description="Let a tree grow.",
+    args_schema=Node.model_json_schema(),
+    func=str,
+)
+
+
+class Pair(BaseModel):
+    """A pair of sums."""
+
+    first: Add
+
+
+NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
+TREES = Node.model_json_schema()["$defs"]
+NODE = {
+    "$defs": TREES,
+    **{key: TREES["Node"][key] for key in ("properties", "required", "type")},
+}
+FOREST = {
+    "$defs": TREES,
+    "properties": {"tree": {"$ref": "#/$defs/Node"}},
+    "required": ["tree"],
+    "type": "object",
+}
+
+
 def function(name: str, parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A tool on the wire."""
     inner = {"name": name, "parameters": parameters, **more}
@@ -170,6 +212,59 @@ TOOLS = [
     ("typed_dict", AddDict, function("AddDict", OPEN, **DESCRIPTION)),
     ("base_tool", add_tool, function("add", OPEN, **DESCRIPTION)),
     ("json_schema", {"title": "add", **OPEN}, function("add", OPEN)),
+    ("json_schema_alone", {"title": "now"}, function("now", NOTHING)),
+    (
+        "json_schema_of_a_reference",
+        {"title": "add", "$ref": "#/$defs/sum", "$defs": {"sum": OPEN}},
+        function("add", {**OPEN, "$defs": {"sum": OPEN}}),
+    ),
+    (
+        "json_schema_of_a_choice",
+        {"title": "add", "anyOf": [OPEN, CLOSED]},
+        function("add", {"anyOf": [OPEN, CLOSED]}),
+    ),
+    (
+        "json_schema_that_holds_itself",
+        Node.model_json_schema(),
+        function("Node", NODE, description="A tree."),
+    ),
+    (
+        "pydantic_that_holds_itself",
+        Node,
+        function("Node", NODE, description="A tree."),
+    ),
+    (
+        "base_tool_of_a_tree",
+        plant,
+        function("plant", FOREST, description="Plant a tree."),
+    ),
+    (
+        "base_tool_of_a_json_schema",
+        grow,
+        function("grow", NODE, description="Let a tree grow."),
+    ),
+    (
+        "pydantic_that_holds_another",
+        Pair,
+        function(
+            "Pair",
+            {
+                "type": "object",
+                "properties": {
+                    "first": {
+                        "type": "object",
+                        "properties": {
+                            "a": {"type": "integer", "description": "The first."}
+                        },
+                        "required": ["a"],
+                        **DESCRIPTION,
+                    }
+                },
+                "required": ["first"],
+            },
+            description="A pair of sums.",
+        ),
+    ),
     ("openai", function("add", OPEN), function("add", OPEN)),
     (
         "openai_with_foreign_keys",
@@ -189,7 +284,7 @@ TOOLS = [
     (
         "openai_without_parameters",
         {"type": "function", "function": {"name": "now"}},
-        function("now", {"type": "object", "properties": {}}),
+        function("now", NOTHING),
     ),
     (
         "anthropic",
@@ -261,7 +356,7 @@ def test_a_strict_tool_with_free_keys_is_an_error() -> None:
     """To close an object of free keys would be to allow nothing in it."""
     free = {"type": "object", "properties": {"a": {"type": "object"}}}
 
-    with pytest.raises(ValueError, match=r"these take any: \$\.a"):
+    with pytest.raises(ValueError, match=r"several schemas: \$\.a$"):
         wire_tools([function("add", free)], strict=True)
 
 
@@ -330,17 +425,45 @@ def test_a_malformed_tool_choice_is_an_error(tool_choice: dict[str, Any]) -> Non
         wire_tool_choice(tool_choice, ["add"])
 
 
-class Node(BaseModel):
-    """A tree."""
-
-    value: int
-    children: list["Node"] = []
-
-
 class Free(BaseModel):
     """An object of free keys."""
 
     counts: dict[str, int]
+
+
+def strict_format(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A format on the wire, as somebody else made it."""
+    inner = {"name": "add", "schema": schema, "strict": True, **more}
+    return {"type": "json_schema", "json_schema": inner}
+
+
+def test_a_strict_format_of_any_origin_is_closed() -> None:
+    """A call's or a field's own format is held to the same, and stays unchanged."""
+    asked = strict_format(OPEN, description="A sum.")
+    before = copy.deepcopy(asked)
+
+    parameters = request_parameters({}, {"response_format": asked})
+
+    closed = strict_format(CLOSED, description="A sum.")
+    assert parameters == {"response_format": closed}
+    assert asked == before
+
+
+def test_a_format_that_is_not_strict_is_sent_as_it_is() -> None:
+    """Only a strict schema must be closed."""
+    asked = strict_format(OPEN, strict=False)
+
+    assert (
+        request_parameters({}, {"response_format": asked})["response_format"] is asked
+    )
+
+
+def test_a_strict_format_that_cannot_be_closed_is_an_error() -> None:
+    """The server would refuse it too, without saying where."""
+    asked = strict_format(Free.model_json_schema())
+
+    with pytest.raises(ValueError, match=r"several schemas: \$\.counts$"):
+        request_parameters({}, {"response_format": asked})
 
 
 def test_json_mode_has_no_schema() -> None:
@@ -365,6 +488,7 @@ def test_a_recursive_class_keeps_its_references() -> None:
 
     schema = wired["json_schema"]["schema"]
     assert wired["json_schema"]["name"] == "Node"
+    assert json_schema_format(Node.model_json_schema()) == wired
     assert schema["$ref"] == "#/$defs/Node"
     assert schema["$defs"]["Node"]["additionalProperties"] is False
     assert schema["$defs"]["Node"]["required"] == ["value"]
@@ -398,9 +522,9 @@ def test_every_level_of_a_schema_is_closed() -> None:
     schema = {
         "title": "deep",
         "$defs": {"d": OPEN},
-        "anyOf": [{"allOf": [OPEN]}],
         "type": ["object", "null"],
         "properties": {
+            "choice": {"anyOf": [{"allOf": [OPEN]}, {"$ref": "#/$defs/d"}]},
             "items": {"type": "array", "items": OPEN, "prefixItems": [OPEN]},
             "properties": {"enum": [{"type": "object"}], "default": {"properties": {}}},
             "any": True,
@@ -414,9 +538,9 @@ def test_every_level_of_a_schema_is_closed() -> None:
     assert wired["json_schema"]["schema"] == {
         "title": "deep",
         "$defs": {"d": CLOSED},
-        "anyOf": [{"allOf": [CLOSED]}],
         "type": ["object", "null"],
         "properties": {
+            "choice": {"anyOf": [{"allOf": [CLOSED]}, {"$ref": "#/$defs/d"}]},
             "items": {"type": "array", "items": CLOSED, "prefixItems": [CLOSED]},
             "properties": {"enum": [{"type": "object"}], "default": {"properties": {}}},
             "any": True,
@@ -432,16 +556,51 @@ def test_free_keys_make_a_format_that_is_not_strict() -> None:
 
     inner = wired["json_schema"]
     assert inner["strict"] is False
-    assert inner["schema"]["additionalProperties"] is False
-    assert inner["schema"]["properties"]["counts"]["additionalProperties"] == {
-        "type": "integer"
-    }
+    assert inner["schema"] == Free.model_json_schema()
 
 
 def test_free_keys_in_a_format_that_must_be_strict_are_an_error() -> None:
     """The path of the object is named."""
-    with pytest.raises(ValueError, match=r"these take any: \$\.counts"):
+    with pytest.raises(ValueError, match=r"several schemas: \$\.counts$"):
         json_schema_format(Free, strict=True)
+
+
+BREED = {"type": "object", "properties": {"breed": {"type": "string"}}}
+REF = {"$ref": "#/$defs/a"}
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        {"allOf": [OPEN, BREED]},
+        {"allOf": [REF, BREED]},
+        {"allOf": [OPEN], **BREED},
+        {"anyOf": [OPEN, REF], **BREED},
+        {"oneOf": [OPEN, REF], **BREED},
+        {"allOf": [True, {"anyOf": [OPEN, {"type": "null"}]}, BREED]},
+        {**REF, **BREED},
+    ],
+    ids=str,
+)
+def test_an_object_of_several_schemas_is_never_closed(joined: dict[str, Any]) -> None:
+    """Each schema would refuse the keys of the others: no object could follow it."""
+    schema = {"type": "object", "properties": {"dog": joined}, "$defs": {"a": OPEN}}
+
+    wired = json_schema_format(schema)
+    with pytest.raises(ValueError, match=r"several schemas: \$\.dog$"):
+        json_schema_format(schema, strict=True)
+
+    assert wired["json_schema"]["strict"] is False
+    assert wired["json_schema"]["schema"] == schema
+
+
+def test_a_choice_of_keys_that_must_be_there_can_be_closed() -> None:
+    """It names no further keys."""
+    choice = {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}
+
+    wired = json_schema_format({**OPEN, **choice})
+
+    assert wired["json_schema"]["schema"] == {**CLOSED, **choice}
 
 
 def test_a_format_need_not_be_strict() -> None:

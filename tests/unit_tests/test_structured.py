@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable
 from functools import partial as bound
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pytest
 from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel
 
 from langchain_mistral_stream import ChatMistralStream
@@ -191,6 +191,21 @@ def test_a_token_limit_before_the_call_raises(
     assert isinstance(error, OutputParserException)
 
 
+@methods
+def test_an_answer_may_be_begun(
+    calls: Calls, model: ChatMistralStream, emulator: MistralEmulator, method: Any
+) -> None:
+    """JSON is parsed with the prefix that the server repeats."""
+    begun = AIMessage('{"city": ', additional_kwargs={"prefix": True})
+    emulator.always(Answer(text=['{"ci', 'ty": "Paris", "days": 3}']))
+    structured = model.with_structured_output(Forecast, method=method)
+
+    whole = calls.invoke(structured, [HumanMessage("How is the weather?"), begun])
+    parts = calls.stream(structured, [HumanMessage("How is the weather?"), begun])
+
+    assert whole == parts[-1] == Forecast(city="Paris", days=3)
+
+
 WITHOUT_CALL = {
     "text": Answer(text="I do not know."),
     "another call": Answer(tool_calls=[ToolCall("Other", {"city": "Paris"})]),
@@ -264,6 +279,32 @@ def test_the_call_of_another_tool_is_passed_over(
     answer = calls.invoke(structured, "How is the weather?")
 
     assert answer == Forecast(city="Paris", days=3)
+
+
+Kind = TypeVar("Kind")
+
+
+class Box(BaseModel, Generic[Kind]):
+    """A box of something."""
+
+    held: Kind
+
+
+@pytest.mark.parametrize(
+    "schema", [Box[int], {**Box[int].model_json_schema(), "title": "My box!"}], ids=str
+)
+def test_a_name_that_no_tool_may_have_is_made_legal(
+    calls: Calls, model: ChatMistralStream, emulator: MistralEmulator, schema: Any
+) -> None:
+    """As for a response format, whose names have the same letters."""
+    structured = model.with_structured_output(schema, method="function_calling")
+
+    answer = calls.invoke(structured, "What is in it?")
+
+    held = answer.held if schema is Box[int] else answer["held"]
+    assert isinstance(held, int)
+    name = emulator.requests[0].json["tools"][0]["function"]["name"]
+    assert name in {"Box_int_", "My_box_"}
 
 
 def test_a_text_is_no_call() -> None:
