@@ -23,14 +23,15 @@ class BlockReader:
 
     Args:
         prefix: Text whose echo at the start of the answer is removed.
+        in_blocks: Whether text is blocks from the beginning.
     """
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", *, in_blocks: bool = False) -> None:
         self.next_index = 0
         """Index for the next block or tool call that begins."""
-        self.only_blocks = False
+        self.only_blocks = in_blocks
         """Whether all content has been blocks: it is in LangChain's v1 form."""
-        self._in_blocks = False
+        self._in_blocks = in_blocks
         self._type = ""
         self._echo = prefix
         self._held = ""

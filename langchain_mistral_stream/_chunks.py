@@ -70,10 +70,18 @@ class ChunkReader:
         model: The model asked for, for servers that do not name theirs.
         prefix: Text that the request made the answer begin with. Mistral echoes it;
             the echo is removed.
+        in_blocks: Whether text is content blocks too, each with an index of its own:
+            LangChain would number those of the output version `"v1"` from 0, as if
+            there were no tool calls.
     """
 
     def __init__(
-        self, stopwatch: Stopwatch, *, model: str | None = None, prefix: str = ""
+        self,
+        stopwatch: Stopwatch,
+        *,
+        model: str | None = None,
+        prefix: str = "",
+        in_blocks: bool = False,
     ) -> None:
         self.done = False
         """Whether nothing more is to be read."""
@@ -87,7 +95,7 @@ class ChunkReader:
         self._finish_reason: str | None = None
         self._usage: UsageJSON | None = None
         self._about: dict[str, Any] = {"model_name": model} if model else {}
-        self._blocks = BlockReader(prefix)
+        self._blocks = BlockReader(prefix, in_blocks=in_blocks)
         self._tools = ToolCallTracker()
 
     @property

@@ -220,6 +220,33 @@ def test_tools_run_with_the_arguments_of_the_last_event(
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
+def test_text_around_calls_is_kept(
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator, version: str
+) -> None:
+    """Text before and after calls is the answer's, in either version of the output."""
+    made = [{"id": one.id, "function": {"name": one.name}} for one in (CALL, OTHER)]
+    events = [
+        chunk({"content": "One "}),
+        chunk({"content": "two "}),
+        chunk({"tool_calls": made}),
+        chunk({"content": "three "}),
+        chunk({"content": "four"}, finish_reason="tool_calls", usage=USAGE),
+    ]
+    emulator.always(Answer(events=events))
+    model = new_model(output_version=version)
+
+    chunks = calls.stream(model, "Hi")
+    streamed = reduce(add, chunks)
+    followed = events_v3(calls, model)
+
+    assert [one.text for one in chunks] == ["One ", "two ", "", "three ", "four"]
+    assert streamed.text == "One two three four"
+    assert [c["name"] for c in streamed.tool_calls] == ["get_weather", "get_time"]
+    ended = [e["content"] for e in followed if e["event"] == "content-block-finish"]
+    assert "".join(block.get("text", "") for block in ended) == streamed.text
+
+
+@pytest.mark.parametrize("version", ["v0", "v1"])
 def test_references_are_citations(
     calls: Calls, new_model: NewModel, emulator: MistralEmulator, version: str
 ) -> None:
