@@ -127,6 +127,16 @@ class BlockReader:
         return text.removeprefix(echo)
 
 
+def without_indexes(entries: Iterable[Any]) -> list[Any]:
+    """Return entries of a list without the key by which LangChain would merge them."""
+    return [
+        {key: value for key, value in entry.items() if key != "index"}
+        if isinstance(entry, dict)
+        else entry
+        for entry in entries
+    ]
+
+
 def _thought(text: Any) -> Iterator[Block]:
     """The `reasoning_content` or `reasoning` of other servers."""
     if isinstance(text, str) and text:
@@ -166,7 +176,7 @@ def _reasoning(part: Block) -> Iterator[Block]:
     text = "".join(t["text"] for t in thoughts if t.get("type") == "text")
     extras: Block = {}
     if others := [t for t in thoughts if t.get("type") != "text"]:
-        extras["references"] = others
+        extras["references"] = without_indexes(others)
     if signature := part.get("signature"):
         extras["signature"] = signature
     if text or extras:

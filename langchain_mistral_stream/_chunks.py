@@ -21,7 +21,7 @@ from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 from langchain_core.utils._merge import merge_lists
 from pydantic import BaseModel
 
-from langchain_mistral_stream._blocks import BlockReader, Content
+from langchain_mistral_stream._blocks import BlockReader, Content, without_indexes
 from langchain_mistral_stream._latency import Stopwatch
 from langchain_mistral_stream._tool_calls import ToolCallTracker
 from langchain_mistral_stream._usage import usage_metadata
@@ -94,6 +94,7 @@ class ChunkReader:
         self._handed: list[ChatGenerationChunk | str] = []
         self._finish_reason: str | None = None
         self._usage: UsageJSON | None = None
+        self._logprobs: dict[str, list[Any]] = {}
         self._about: dict[str, Any] = {"model_name": model} if model else {}
         self._blocks = BlockReader(prefix, in_blocks=in_blocks)
         self._tools = ToolCallTracker()
@@ -314,19 +315,31 @@ class ChunkReader:
         only if nothing else is in it.
         """
         delta = choice.get("delta") or {}
-        logprobs = _lists(choice.get("logprobs") or {})
-        metadata = {"logprobs": logprobs} if logprobs else {}
-        content = self._blocks.content(delta, is_last=is_last)
-        if content or metadata:
-            yield {"content": content, "response_metadata": metadata}
+        self._hold(choice.get("logprobs") or {})
+        if content := self._blocks.content(delta, is_last=is_last):
+            yield {"content": content, "response_metadata": self._held_logprobs()}
         if fragments := delta.get("tool_calls"):
             found = list(self._tools.chunks(fragments, self._blocks.next_index))
             # LangChain joins fragments of two chunks, not those of one.
             if calls := merge_lists([], found):
                 yield {
                     "content": self._blocks.calls(calls),
+                    "response_metadata": self._held_logprobs(),
                     "tool_call_chunks": calls,
                 }
+
+    def _hold(self, logprobs: Mapping[str, Any]) -> None:
+        """Keep log probabilities until there is a chunk: a token may have no text yet.
+
+        Lists can be joined over chunks; all else raises or doubles there.
+        """
+        for key, value in logprobs.items():
+            if isinstance(value, list) and value:
+                self._logprobs.setdefault(key, []).extend(without_indexes(value))
+
+    def _held_logprobs(self) -> dict[str, Any]:
+        held, self._logprobs = self._logprobs, {}
+        return {"logprobs": held} if held else {}
 
     def _note(self, chunk: ChunkJSON | ResponseJSON) -> None:
         """Keep what the envelope says; the last word counts."""
@@ -382,6 +395,7 @@ class ChunkReader:
             self._stopwatch.token()
         metadata = {
             **message.get("response_metadata", {}),
+            **self._held_logprobs(),
             **self._about,
             "finish_reason": self._finish_reason,
         }
@@ -515,12 +529,3 @@ def _first_choice(choices: list[ChoiceJSON] | None) -> ChoiceJSON | None:
         if not choice.get("index"):
             return choice
     return None
-
-
-def _lists(logprobs: Mapping[str, Any]) -> dict[str, Any]:
-    """What can be merged over chunks: lists are joined, all else raises or doubles."""
-    return {
-        key: value
-        for key, value in logprobs.items()
-        if isinstance(value, list) and value
-    }

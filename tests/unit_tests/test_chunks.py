@@ -241,12 +241,14 @@ def test_second_thought_is_a_block_of_its_own() -> None:
 def test_thinking_as_text_and_its_signature_come_through() -> None:
     """A thought may be a string; a signature and tool references are extras."""
     found = {"type": "tool_reference", "tool": "web_search", "title": "T", "url": "u"}
-    thoughts = [{"type": "text", "text": "b"}, found]
+    numbered = found | {"index": 0}
+    thoughts = [{"type": "text", "text": "b"}, numbered]
 
     message = merged(
         read(
             [
                 text([{"type": "thinking", "thinking": "a"}]),
+                text([{"type": "thinking", "thinking": [numbered]}]),
                 text([{"type": "thinking", "thinking": thoughts, "signature": "s"}]),
                 END,
             ]
@@ -257,7 +259,7 @@ def test_thinking_as_text_and_its_signature_come_through() -> None:
         {
             "type": "reasoning",
             "reasoning": "ab",
-            "extras": {"references": [found], "signature": "s"},
+            "extras": {"references": [found, found], "signature": "s"},
         }
     ]
 
@@ -600,16 +602,21 @@ def test_choice_without_index_is_the_first() -> None:
 def test_logprobs_are_joined() -> None:
     """The log probabilities of all tokens stand on the merged message."""
     one = {"token": "a", "logprob": -0.5, "top_logprobs": []}
-    two = {"token": "b", "logprob": -0.5, "top_logprobs": []}
+    two = {"token": "b", "logprob": -0.7, "top_logprobs": []}
+    first = {"content": [one | {"index": 0}]}
     events = [
-        event({"choices": [choice({"content": "a"}, logprobs={"content": [one]})]}),
+        event({"choices": [choice({"content": "a"}, logprobs=first)]}),
         event(
             {
                 "choices": [
                     choice(
                         {"content": "b"},
                         "stop",
-                        logprobs={"content": [two], "refusal": None, "mean": 0.5},
+                        logprobs={
+                            "content": [two | {"index": 0}],
+                            "refusal": None,
+                            "mean": 0.5,
+                        },
                     )
                 ],
                 "usage": USAGE,
@@ -622,17 +629,38 @@ def test_logprobs_are_joined() -> None:
     assert message.response_metadata["logprobs"] == {"content": [one, two]}
 
 
-def test_logprobs_without_text_are_not_lost() -> None:
-    """A token that has no text yet still has its probability."""
-    half = {"token": "\ufffd", "logprob": -1.5}
-    events = [
-        event({"choices": [choice({"content": ""}, logprobs={"content": [half]})]}),
-        END,
+@pytest.mark.parametrize(
+    "after",
+    [
+        [delta({"content": [plain("é")]}), END],
+        [delta({"content": [thinking("é")]}), END],
+        [delta({"tool_calls": [{"id": "g6fVbXS8K", "function": {"name": "f"}}]}), END],
+        [END],
+        [delta({"content": ""}, "stop"), DONE],
+    ],
+    ids=["text", "thinking", "call", "nothing", "no_usage"],
+)
+def test_logprobs_without_text_come_with_what_follows(after: list[Event]) -> None:
+    """A token that has no text yet is no content, and still has its probability."""
+    halves = [{"token": "\ufffd", "logprob": -1.5, "index": 0}] * 2
+    reader = new_reader()
+    early = [
+        chunk
+        for half in halves
+        for chunk in reader.chunks(
+            event({"choices": [choice({"content": ""}, logprobs={"content": [half]})]})
+        )
     ]
 
-    message = merged(read(events))
+    messages = read(after, reader)
 
-    assert message.response_metadata["logprobs"] == {"content": [half]}
+    assert early == []
+    assert all(m.content or m.tool_call_chunks for m in messages[:-1])
+    assert all(isinstance(block, dict) for block in messages[0].content_blocks)
+    assert [m.response_metadata.get("logprobs") for m in messages] == [
+        {"content": [{"token": "\ufffd", "logprob": -1.5}] * 2},
+        *[None] * (len(messages) - 1),
+    ]
 
 
 @pytest.mark.parametrize(
