@@ -94,6 +94,7 @@ class ChunkReader:
         self._handed: list[ChatGenerationChunk | str] = []
         self._finish_reason: str | None = None
         self._usage: UsageJSON | None = None
+        self._has_others = False
         self._logprobs: dict[str, list[Any]] = {}
         self._about: dict[str, Any] = {"model_name": model} if model else {}
         self._blocks = BlockReader(prefix, in_blocks=in_blocks)
@@ -276,12 +277,17 @@ class ChunkReader:
 
     def _read(self, chunk: ChunkJSON) -> Iterator[ChatGenerationChunk]:
         choices = chunk.get("choices")
+        usage = chunk.get("usage")
         self._has_begun = True
+        self._has_others |= any(choice.get("index") for choice in choices or ())
+        # Usage that comes more than once may grow after the finish reason, and so may
+        # that of several choices.
+        is_final = bool(usage) and not (self._usage or self._has_others)
         self._note(chunk)
         choice = _first_choice(choices)
         if choice is not None:
-            yield from self._read_choice(choice, has_usage=bool(chunk.get("usage")))
-        elif not choices and chunk.get("usage") and self.finished:
+            yield from self._read_choice(choice, has_usage=is_final)
+        elif not choices and usage and self.finished:
             yield self._last()
 
     def _read_choice(

@@ -410,6 +410,18 @@ def test_event_without_content_makes_no_chunk(empty: Event) -> None:
             event({"usage": {"prompt_tokens": 1}, "choices": [choice(index=1)]}),
             event({"usage": USAGE, "choices": [choice({}, "stop", index=1)]}),
         ],
+        [
+            text("a", usage={"total_tokens": 1}),
+            text("", "stop", usage={"total_tokens": 2}),
+            event({"choices": [], "usage": USAGE}),
+            DONE,
+        ],
+        [
+            event({"choices": [choice({"content": "b"}, index=1)]}),
+            text("a", "stop", usage={"total_tokens": 1}),
+            event({"usage": USAGE, "choices": [choice({}, "stop", index=1)]}),
+            DONE,
+        ],
     ],
     ids=[
         "with_text_and_finish",
@@ -423,6 +435,8 @@ def test_event_without_content_makes_no_chunk(empty: Event) -> None:
         "on_every_event",
         "with_a_second_finish",
         "on_another_choice",
+        "running_and_own_event",
+        "on_every_choice",
     ],
 )
 def test_usage_is_taken_wherever_it_stands(events: list[Event]) -> None:

@@ -348,6 +348,45 @@ def test_usage_stands_once_wherever_it_is_sent(
     assert chunks[-1].response_metadata["service_tier"] == "standard"
 
 
+GROWN = {"prompt_tokens": 7, "completion_tokens": 9, "total_tokens": 16}
+GROWING = {
+    "in_its_own_event": [{"choices": [], "usage": GROWN}],
+    "with_another_choice": [
+        {"choices": [{"index": 1, "delta": {"content": "Ho"}}], "usage": USAGE},
+        {
+            "choices": [{"index": 1, "delta": {}, "finish_reason": "stop"}],
+            "usage": GROWN,
+        },
+    ],
+}
+
+
+@pytest.mark.parametrize("rest", GROWING.values(), ids=GROWING)
+def test_usage_that_grows_is_read_to_its_end(
+    calls: Calls,
+    model: ChatMistralStream,
+    emulator: MistralEmulator,
+    rest: list[Json],
+) -> None:
+    """Usage on every chunk is not whole with the finish reason."""
+    events: list[Any] = [
+        chunk({"content": "Hi"}, usage=USAGE),
+        chunk({}, finish_reason="stop", usage=USAGE),
+        *rest,
+        "data: [DONE]",
+    ]
+    emulator.reply(Answer(events=events))
+
+    chunks = calls.stream(model, "Hi")
+
+    assert [one.text for one in chunks] == ["Hi", ""]
+    assert chunks[-1].usage_metadata == {
+        "input_tokens": 7,
+        "output_tokens": 9,
+        "total_tokens": 16,
+    }
+
+
 def test_input_tokens_count_audio(
     calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
 ) -> None:
