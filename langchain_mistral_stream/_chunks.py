@@ -40,6 +40,7 @@ from langchain_mistral_stream.errors import (
     MistralTimeoutError,
     MistralToolCallTruncatedError,
     json_or_text,
+    pythons_json,
     said_error,
 )
 
@@ -520,9 +521,12 @@ def is_error(chunk: Mapping[str, Any]) -> bool:
 def _decoded(data: str) -> ChunkJSON:
     try:
         chunk = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        msg = "The server sent an event that is not JSON"
-        raise MistralAPIError(msg) from error
+    except orjson.JSONDecodeError:
+        try:
+            chunk = pythons_json(data)
+        except ValueError as error:
+            msg = "The server sent an event that is not JSON"
+            raise MistralAPIError(msg) from error
     if not isinstance(chunk, dict):
         msg = "The server sent an event that is not a JSON object"
         raise MistralAPIError(msg)

@@ -1,6 +1,8 @@
 """Everything that a server says comes through, streamed and whole."""
 
 import asyncio
+import json
+import re
 from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import add
@@ -446,6 +448,30 @@ def test_logprobs_are_joined(
     for message in answers(calls, model.model_copy(update={"logprobs": True})):
         assert message.response_metadata["logprobs"] == {"content": entries}
         assert message.text == "ab"
+
+
+@pytest.mark.parametrize("text", ["a 🐹", "\ud83d", "\ud83d and \udc39"], ids=ascii)
+def test_json_of_python_servers_is_read(
+    calls: Calls, model: ChatMistralStream, emulator: MistralEmulator, text: str
+) -> None:
+    """NaN and Infinity are numbers there, and half of a character a character."""
+    entry = {"token": text, "logprob": float("-inf"), "other": float("nan")}
+    said = [chunk({"content": "Hi "}), chunk({"content": text})]
+    said[1]["choices"][0]["logprobs"] = {"content": [entry]}
+    events = [f"data: {json.dumps(one)}" for one in said]
+    whole = chunk(None, finish_reason="stop")
+    whole["choices"][0]["message"] = {"content": f"Hi {text}"}
+    whole["choices"][0]["logprobs"] = {"content": [entry]}
+    emulator.reply(
+        Answer(events=[*events, chunk({}, finish_reason="stop")]),
+        Answer(body=json.dumps(whole)),
+    )
+
+    for message in answers(calls, model):
+        assert message.text == re.sub("[\ud800-\udfff]", "\ufffd", f"Hi {text}")
+        (found,) = message.response_metadata["logprobs"]["content"]
+        assert found["logprob"] == float("-inf")
+        assert found["other"] != found["other"]
 
 
 END = chunk({"content": ""}, finish_reason="stop", usage=USAGE)
