@@ -243,6 +243,7 @@ class ChunkReader:
             or choice.get("logprobs")
             or chunk.get("usage")
             or chunk.get("error")
+            or chunk.get("object") == "error"
         ):
             return None
         return text

@@ -208,9 +208,12 @@ def test_text_is_read_with_all_that_stands_beside_it() -> None:
     assert message.response_metadata["model_name"] == "named-once"
 
 
-def test_error_beside_text_is_an_error() -> None:
+@pytest.mark.parametrize(
+    "error", [{"error": "no memory"}, {"object": "error", "message": "no memory"}]
+)
+def test_error_beside_text_is_an_error(error: Json) -> None:
     """A chunk that holds an error is none, whatever else it holds."""
-    beside = event({"choices": [choice({"content": "b"})], "error": "no memory"})
+    beside = event({"choices": [choice({"content": "b"})], **error})
 
     with pytest.raises(MistralAPIError, match="no memory"):
         read([text("a"), beside, END])
