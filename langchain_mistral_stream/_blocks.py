@@ -51,7 +51,7 @@ class BlockReader:
                 possible echo of the prefix is due.
         """
         text = delta.get("content")
-        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        thought = thought_beside(delta)
         if self._echo or self._in_blocks or thought or not isinstance(text, str):
             return self._parts([*_thought(thought), *_parts(text)], is_last=is_last)
         if text:
@@ -137,9 +137,14 @@ def without_indexes(entries: Iterable[Any]) -> list[Any]:
     ]
 
 
-def _thought(text: Any) -> Iterator[Block]:
-    """The `reasoning_content` or `reasoning` of other servers."""
-    if isinstance(text, str) and text:
+def thought_beside(delta: DeltaJSON) -> str:
+    """Return the `reasoning_content` or `reasoning` of other servers, if any."""
+    thought: Any = delta.get("reasoning_content") or delta.get("reasoning")
+    return thought if isinstance(thought, str) else ""
+
+
+def _thought(text: str) -> Iterator[Block]:
+    if text:
         yield {"type": "reasoning", "reasoning": text}
 
 

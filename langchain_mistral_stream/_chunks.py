@@ -21,7 +21,12 @@ from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 from langchain_core.utils._merge import merge_lists
 from pydantic import BaseModel
 
-from langchain_mistral_stream._blocks import BlockReader, Content, without_indexes
+from langchain_mistral_stream._blocks import (
+    BlockReader,
+    Content,
+    thought_beside,
+    without_indexes,
+)
 from langchain_mistral_stream._latency import Stopwatch
 from langchain_mistral_stream._tool_calls import ToolCallTracker
 from langchain_mistral_stream._usage import usage_metadata
@@ -325,7 +330,11 @@ class ChunkReader:
         delta = choice.get("delta") or {}
         self._hold(choice.get("logprobs") or {})
         if content := self._blocks.content(delta, is_last=is_last):
-            yield {"content": content, "response_metadata": self._held_logprobs()}
+            metadata = self._held_logprobs()
+            if thought_beside(delta):
+                # A truth survives the adding of chunks, where a word would be doubled.
+                metadata["reasoning_beside_text"] = True
+            yield {"content": content, "response_metadata": metadata}
         if fragments := delta.get("tool_calls"):
             found = list(self._tools.chunks(fragments, self._blocks.next_index))
             # LangChain joins fragments of two chunks, not those of one.

@@ -150,6 +150,20 @@ def test_thinking_stream_is_marked_on_every_chunk() -> None:
     ]
 
 
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
+def test_thoughts_beside_the_text_are_marked(key: str) -> None:
+    """The mark is on their chunks and on the sum; other thinking has none."""
+    beside = read([delta({key: "a"}), delta({key: "b"}), text("c"), END])
+    inside = merged(read(SMALL))
+    whole = answered({"content": "c", key: "ab"})
+
+    marks = [m.response_metadata.get("reasoning_beside_text") for m in beside]
+    assert marks == [True, True, None, None]
+    for message in (merged(beside), whole):
+        assert message.response_metadata["reasoning_beside_text"] is True
+    assert "reasoning_beside_text" not in inside.response_metadata
+
+
 def test_last_chunk_of_blocks_without_content_is_an_empty_list() -> None:
     """Content that says nothing has the form of the answer."""
     assert read(MAGISTRAL)[-1].content == []

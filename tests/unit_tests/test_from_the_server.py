@@ -544,6 +544,48 @@ def test_thoughts_of_other_servers_are_reasoning(
     ]
 
 
+@pytest.mark.parametrize("version", ["v0", "v1"])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize(
+    ("thought", "sent"),
+    [
+        ({"reasoning_content": "Hm"}, False),
+        ({"reasoning": "Hm"}, False),
+        ({"content": [{"type": "thinking", "thinking": "Hm"}]}, True),
+    ],
+    ids=["reasoning_content", "reasoning", "thinking"],
+)
+def test_thoughts_go_back_only_as_they_came(
+    calls: Calls,
+    new_model: NewModel,
+    emulator: MistralEmulator,
+    thought: Json,
+    sent: bool,
+    way: Callable[..., Any],
+    version: str,
+) -> None:
+    """A server that sends them beside the text may refuse them as thinking."""
+
+    def get_time() -> str:
+        """Get the time."""
+        return "Noon"
+
+    made = {"tool_calls": [{"id": OTHER.id, "function": {"name": "get_time"}}]}
+    thoughts = [chunk(thought), chunk(thought)]
+    events = [*thoughts, chunk(made, finish_reason="tool_calls", usage=USAGE)]
+    emulator.reply(Answer(events=events), Answer(text="Done"))
+    model = new_model(output_version=version, streaming=True)
+
+    way(calls, create_agent(model, [get_time]), {"messages": [HumanMessage("Hi")]})
+
+    _, request = emulator.requests
+    _, answer, result = request.json["messages"]
+    assert ("thinking" in str(answer["content"])) is sent
+    assert ("HmHm" in str(answer["content"])) is sent
+    assert [call["id"] for call in answer["tool_calls"]] == [OTHER.id]
+    assert result["content"] == "Noon"
+
+
 @pytest.mark.parametrize("split", [None, 1])
 def test_text_keeps_every_character(
     calls: Calls,
