@@ -23,14 +23,15 @@ class BlockReader:
 
     Args:
         prefix: Text whose echo at the start of the answer is removed.
+        in_blocks: Whether text is blocks from the beginning.
     """
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", *, in_blocks: bool = False) -> None:
         self.next_index = 0
         """Index for the next block or tool call that begins."""
-        self.only_blocks = False
+        self.only_blocks = in_blocks
         """Whether all content has been blocks: it is in LangChain's v1 form."""
-        self._in_blocks = False
+        self._in_blocks = in_blocks
         self._type = ""
         self._echo = prefix
         self._held = ""
@@ -50,7 +51,7 @@ class BlockReader:
                 possible echo of the prefix is due.
         """
         text = delta.get("content")
-        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        thought = thought_beside(delta)
         if self._echo or self._in_blocks or thought or not isinstance(text, str):
             return self._parts([*_thought(thought), *_parts(text)], is_last=is_last)
         if text:
@@ -126,9 +127,24 @@ class BlockReader:
         return text.removeprefix(echo)
 
 
-def _thought(text: Any) -> Iterator[Block]:
-    """The `reasoning_content` or `reasoning` of other servers."""
-    if isinstance(text, str) and text:
+def without_indexes(entries: Iterable[Any]) -> list[Any]:
+    """Return entries of a list without the key by which LangChain would merge them."""
+    return [
+        {key: value for key, value in entry.items() if key != "index"}
+        if isinstance(entry, dict)
+        else entry
+        for entry in entries
+    ]
+
+
+def thought_beside(delta: DeltaJSON) -> str:
+    """Return the `reasoning_content` or `reasoning` of other servers, if any."""
+    thought: Any = delta.get("reasoning_content") or delta.get("reasoning")
+    return thought if isinstance(thought, str) else ""
+
+
+def _thought(text: str) -> Iterator[Block]:
+    if text:
         yield {"type": "reasoning", "reasoning": text}
 
 
@@ -165,7 +181,7 @@ def _reasoning(part: Block) -> Iterator[Block]:
     text = "".join(t["text"] for t in thoughts if t.get("type") == "text")
     extras: Block = {}
     if others := [t for t in thoughts if t.get("type") != "text"]:
-        extras["references"] = others
+        extras["references"] = without_indexes(others)
     if signature := part.get("signature"):
         extras["signature"] = signature
     if text or extras:

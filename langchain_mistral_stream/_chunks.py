@@ -21,7 +21,12 @@ from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 from langchain_core.utils._merge import merge_lists
 from pydantic import BaseModel
 
-from langchain_mistral_stream._blocks import BlockReader, Content
+from langchain_mistral_stream._blocks import (
+    BlockReader,
+    Content,
+    thought_beside,
+    without_indexes,
+)
 from langchain_mistral_stream._latency import Stopwatch
 from langchain_mistral_stream._tool_calls import ToolCallTracker
 from langchain_mistral_stream._usage import usage_metadata
@@ -40,6 +45,7 @@ from langchain_mistral_stream.errors import (
     MistralTimeoutError,
     MistralToolCallTruncatedError,
     json_or_text,
+    pythons_json,
     said_error,
 )
 
@@ -70,10 +76,18 @@ class ChunkReader:
         model: The model asked for, for servers that do not name theirs.
         prefix: Text that the request made the answer begin with. Mistral echoes it;
             the echo is removed.
+        in_blocks: Whether text is content blocks too, each with an index of its own:
+            LangChain would number those of the output version `"v1"` from 0, as if
+            there were no tool calls.
     """
 
     def __init__(
-        self, stopwatch: Stopwatch, *, model: str | None = None, prefix: str = ""
+        self,
+        stopwatch: Stopwatch,
+        *,
+        model: str | None = None,
+        prefix: str = "",
+        in_blocks: bool = False,
     ) -> None:
         self.done = False
         """Whether nothing more is to be read."""
@@ -86,8 +100,10 @@ class ChunkReader:
         self._handed: list[ChatGenerationChunk | str] = []
         self._finish_reason: str | None = None
         self._usage: UsageJSON | None = None
+        self._has_others = False
+        self._logprobs: dict[str, list[Any]] = {}
         self._about: dict[str, Any] = {"model_name": model} if model else {}
-        self._blocks = BlockReader(prefix)
+        self._blocks = BlockReader(prefix, in_blocks=in_blocks)
         self._tools = ToolCallTracker()
 
     @property
@@ -232,6 +248,7 @@ class ChunkReader:
             or choice.get("logprobs")
             or chunk.get("usage")
             or chunk.get("error")
+            or chunk.get("object") == "error"
         ):
             return None
         return text
@@ -267,12 +284,17 @@ class ChunkReader:
 
     def _read(self, chunk: ChunkJSON) -> Iterator[ChatGenerationChunk]:
         choices = chunk.get("choices")
+        usage = chunk.get("usage")
         self._has_begun = True
+        self._has_others |= any(choice.get("index") for choice in choices or ())
+        # Usage that comes more than once may grow after the finish reason, and so may
+        # that of several choices.
+        is_final = bool(usage) and not (self._usage or self._has_others)
         self._note(chunk)
         choice = _first_choice(choices)
         if choice is not None:
-            yield from self._read_choice(choice, has_usage=bool(chunk.get("usage")))
-        elif not choices and chunk.get("usage") and self.finished:
+            yield from self._read_choice(choice, has_usage=is_final)
+        elif not choices and usage and self.finished:
             yield self._last()
 
     def _read_choice(
@@ -306,10 +328,12 @@ class ChunkReader:
         only if nothing else is in it.
         """
         delta = choice.get("delta") or {}
-        logprobs = _lists(choice.get("logprobs") or {})
-        metadata = {"logprobs": logprobs} if logprobs else {}
-        content = self._blocks.content(delta, is_last=is_last)
-        if content or metadata:
+        self._hold(choice.get("logprobs") or {})
+        if content := self._blocks.content(delta, is_last=is_last):
+            metadata = self._held_logprobs()
+            if thought_beside(delta):
+                # A truth survives the adding of chunks, where a word would be doubled.
+                metadata["reasoning_beside_text"] = True
             yield {"content": content, "response_metadata": metadata}
         if fragments := delta.get("tool_calls"):
             found = list(self._tools.chunks(fragments, self._blocks.next_index))
@@ -317,8 +341,22 @@ class ChunkReader:
             if calls := merge_lists([], found):
                 yield {
                     "content": self._blocks.calls(calls),
+                    "response_metadata": self._held_logprobs(),
                     "tool_call_chunks": calls,
                 }
+
+    def _hold(self, logprobs: Mapping[str, Any]) -> None:
+        """Keep log probabilities until there is a chunk: a token may have no text yet.
+
+        Lists can be joined over chunks; all else raises or doubles there.
+        """
+        for key, value in logprobs.items():
+            if isinstance(value, list) and value:
+                self._logprobs.setdefault(key, []).extend(without_indexes(value))
+
+    def _held_logprobs(self) -> dict[str, Any]:
+        held, self._logprobs = self._logprobs, {}
+        return {"logprobs": held} if held else {}
 
     def _note(self, chunk: ChunkJSON | ResponseJSON) -> None:
         """Keep what the envelope says; the last word counts."""
@@ -374,6 +412,7 @@ class ChunkReader:
             self._stopwatch.token()
         metadata = {
             **message.get("response_metadata", {}),
+            **self._held_logprobs(),
             **self._about,
             "finish_reason": self._finish_reason,
         }
@@ -493,8 +532,11 @@ def _decoded(data: str) -> ChunkJSON:
     try:
         chunk = orjson.loads(data)
     except orjson.JSONDecodeError:
-        msg = "The server sent an event that is not JSON"
-        raise MistralAPIError(msg) from None
+        try:
+            chunk = pythons_json(data)
+        except ValueError:
+            msg = "The server sent an event that is not JSON"
+            raise MistralAPIError(msg) from None
     if not isinstance(chunk, dict):
         msg = "The server sent an event that is not a JSON object"
         raise MistralAPIError(msg)
@@ -507,12 +549,3 @@ def _first_choice(choices: list[ChoiceJSON] | None) -> ChoiceJSON | None:
         if not choice.get("index"):
             return choice
     return None
-
-
-def _lists(logprobs: Mapping[str, Any]) -> dict[str, Any]:
-    """What can be merged over chunks: lists are joined, all else raises or doubles."""
-    return {
-        key: value
-        for key, value in logprobs.items()
-        if isinstance(value, list) and value
-    }

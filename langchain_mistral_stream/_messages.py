@@ -16,7 +16,7 @@ import hashlib
 import json
 import re
 import string
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeGuard, cast
 
@@ -41,8 +41,7 @@ from langchain_mistral_stream._wire import (
     ToolJSON,
 )
 
-# Messages of this package and of langchain-mistralai: Mistral takes its own thoughts
-# back, and has no use for another provider's.
+# Messages of this package and of langchain-mistralai.
 _OWN_PROVIDERS = ("mistral_stream", "mistralai")
 
 _ID_CHARACTERS = string.ascii_letters + string.digits
@@ -206,8 +205,7 @@ def _assistant_messages(message: AIMessage, *, is_last: bool) -> Iterator[Messag
     refusal = message.additional_kwargs.get("refusal")
     chunks = content_chunks(
         message.content or (refusal if isinstance(refusal, str) else ""),
-        keeps_reasoning=message.response_metadata.get("model_provider")
-        in _OWN_PROVIDERS,
+        keeps_reasoning=_has_thinking(message.response_metadata),
         drops_unknown=True,
     )
     calls = list(_tool_calls(message))
@@ -222,6 +220,16 @@ def _assistant_messages(message: AIMessage, *, is_last: bool) -> Iterator[Messag
     elif is_last and message.additional_kwargs.get("prefix") is True:
         wired["prefix"] = True
     yield wired
+
+
+def _has_thinking(about: Mapping[str, Any]) -> bool:
+    """Tell whether the thoughts of a message can be sent as thinking.
+
+    Mistral takes its own back, and has no use for another provider's. Servers that send
+    thoughts beside the text may refuse thinking: llama.cpp does.
+    """
+    is_own = about.get("model_provider") in _OWN_PROVIDERS
+    return is_own and not about.get("reasoning_beside_text")
 
 
 def _with_joined_text(chunks: list[ContentJSON]) -> list[ContentJSON]:

@@ -591,7 +591,12 @@ class ChatMistralStream(BaseChatModel):
         body = request_body(parameters, wired, stream=stream)
         keeps_prefix = own.get("keep_prefix", self.keep_prefix)
         prefix = "" if keeps_prefix else answer_prefix(wired)
-        new_reader = partial(ChunkReader, model=parameters["model"], prefix=prefix)
+        new_reader = partial(
+            ChunkReader,
+            model=parameters["model"],
+            prefix=prefix,
+            in_blocks=self.output_version == "v1",
+        )
         return body, new_reader, self._terms(own)
 
     def _terms(self, own: Mapping[str, Any]) -> Terms:

@@ -26,8 +26,10 @@ whose `__cause__` is the condition. No message or attribute holds the key or the
 prompt. All of them can be pickled.
 """
 
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
@@ -227,6 +229,7 @@ _LONGEST_BEGINNING = 4096
 _DEEPEST = 20
 _SHORTEST_SECRET = 8
 _TOO_DEEP = "…"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ECHO = "JSON that is not whole and may echo the request"
 
 
@@ -261,7 +264,24 @@ def json_or_text(said: bytes | str) -> Any:
     try:
         return orjson.loads(said)
     except orjson.JSONDecodeError:
+        with suppress(ValueError):
+            return pythons_json(said)
         return said if isinstance(said, str) else said.decode("utf-8", "replace")
+
+
+def pythons_json(said: bytes | str) -> Any:
+    """Decode what Python servers send for JSON, and orjson refuses.
+
+    That is `NaN`, `Infinity`, and one half of a surrogate pair, which becomes U+FFFD.
+
+    Raises:
+        ValueError: It is no JSON in this sense either.
+    """
+    try:
+        text = json.dumps(json.loads(said), ensure_ascii=False)
+    except RecursionError as error:
+        raise ValueError("too deeply nested") from error
+    return json.loads(_SURROGATE.sub("\ufffd", text))
 
 
 def said_error(

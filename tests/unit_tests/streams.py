@@ -62,9 +62,9 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 END = text("", "stop", usage=USAGE)
 
 
-def new_reader(prefix: str = "") -> ChunkReader:
+def new_reader(prefix: str = "", *, in_blocks: bool = False) -> ChunkReader:
     """A reader whose clock stands still."""
-    return ChunkReader(Stopwatch(Clock()), prefix=prefix)
+    return ChunkReader(Stopwatch(Clock()), prefix=prefix, in_blocks=in_blocks)
 
 
 def chunks_of(

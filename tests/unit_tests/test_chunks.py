@@ -150,6 +150,20 @@ def test_thinking_stream_is_marked_on_every_chunk() -> None:
     ]
 
 
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
+def test_thoughts_beside_the_text_are_marked(key: str) -> None:
+    """The mark is on their chunks and on the sum; other thinking has none."""
+    beside = read([delta({key: "a"}), delta({key: "b"}), text("c"), END])
+    inside = merged(read(SMALL))
+    whole = answered({"content": "c", key: "ab"})
+
+    marks = [m.response_metadata.get("reasoning_beside_text") for m in beside]
+    assert marks == [True, True, None, None]
+    for message in (merged(beside), whole):
+        assert message.response_metadata["reasoning_beside_text"] is True
+    assert "reasoning_beside_text" not in inside.response_metadata
+
+
 def test_last_chunk_of_blocks_without_content_is_an_empty_list() -> None:
     """Content that says nothing has the form of the answer."""
     assert read(MAGISTRAL)[-1].content == []
@@ -208,9 +222,12 @@ def test_text_is_read_with_all_that_stands_beside_it() -> None:
     assert message.response_metadata["model_name"] == "named-once"
 
 
-def test_error_beside_text_is_an_error() -> None:
+@pytest.mark.parametrize(
+    "error", [{"error": "no memory"}, {"object": "error", "message": "no memory"}]
+)
+def test_error_beside_text_is_an_error(error: Json) -> None:
     """A chunk that holds an error is none, whatever else it holds."""
-    beside = event({"choices": [choice({"content": "b"})], "error": "no memory"})
+    beside = event({"choices": [choice({"content": "b"})], **error})
 
     with pytest.raises(MistralAPIError, match="no memory"):
         read([text("a"), beside, END])
@@ -241,12 +258,14 @@ def test_second_thought_is_a_block_of_its_own() -> None:
 def test_thinking_as_text_and_its_signature_come_through() -> None:
     """A thought may be a string; a signature and tool references are extras."""
     found = {"type": "tool_reference", "tool": "web_search", "title": "T", "url": "u"}
-    thoughts = [{"type": "text", "text": "b"}, found]
+    numbered = found | {"index": 0}
+    thoughts = [{"type": "text", "text": "b"}, numbered]
 
     message = merged(
         read(
             [
                 text([{"type": "thinking", "thinking": "a"}]),
+                text([{"type": "thinking", "thinking": [numbered]}]),
                 text([{"type": "thinking", "thinking": thoughts, "signature": "s"}]),
                 END,
             ]
@@ -257,7 +276,7 @@ def test_thinking_as_text_and_its_signature_come_through() -> None:
         {
             "type": "reasoning",
             "reasoning": "ab",
-            "extras": {"references": [found], "signature": "s"},
+            "extras": {"references": [found, found], "signature": "s"},
         }
     ]
 
@@ -408,6 +427,18 @@ def test_event_without_content_makes_no_chunk(empty: Event) -> None:
             event({"usage": {"prompt_tokens": 1}, "choices": [choice(index=1)]}),
             event({"usage": USAGE, "choices": [choice({}, "stop", index=1)]}),
         ],
+        [
+            text("a", usage={"total_tokens": 1}),
+            text("", "stop", usage={"total_tokens": 2}),
+            event({"choices": [], "usage": USAGE}),
+            DONE,
+        ],
+        [
+            event({"choices": [choice({"content": "b"}, index=1)]}),
+            text("a", "stop", usage={"total_tokens": 1}),
+            event({"usage": USAGE, "choices": [choice({}, "stop", index=1)]}),
+            DONE,
+        ],
     ],
     ids=[
         "with_text_and_finish",
@@ -421,6 +452,8 @@ def test_event_without_content_makes_no_chunk(empty: Event) -> None:
         "on_every_event",
         "with_a_second_finish",
         "on_another_choice",
+        "running_and_own_event",
+        "on_every_choice",
     ],
 )
 def test_usage_is_taken_wherever_it_stands(events: list[Event]) -> None:
@@ -600,16 +633,21 @@ def test_choice_without_index_is_the_first() -> None:
 def test_logprobs_are_joined() -> None:
     """The log probabilities of all tokens stand on the merged message."""
     one = {"token": "a", "logprob": -0.5, "top_logprobs": []}
-    two = {"token": "b", "logprob": -0.5, "top_logprobs": []}
+    two = {"token": "b", "logprob": -0.7, "top_logprobs": []}
+    first = {"content": [one | {"index": 0}]}
     events = [
-        event({"choices": [choice({"content": "a"}, logprobs={"content": [one]})]}),
+        event({"choices": [choice({"content": "a"}, logprobs=first)]}),
         event(
             {
                 "choices": [
                     choice(
                         {"content": "b"},
                         "stop",
-                        logprobs={"content": [two], "refusal": None, "mean": 0.5},
+                        logprobs={
+                            "content": [two | {"index": 0}],
+                            "refusal": None,
+                            "mean": 0.5,
+                        },
                     )
                 ],
                 "usage": USAGE,
@@ -622,17 +660,38 @@ def test_logprobs_are_joined() -> None:
     assert message.response_metadata["logprobs"] == {"content": [one, two]}
 
 
-def test_logprobs_without_text_are_not_lost() -> None:
-    """A token that has no text yet still has its probability."""
-    half = {"token": "\ufffd", "logprob": -1.5}
-    events = [
-        event({"choices": [choice({"content": ""}, logprobs={"content": [half]})]}),
-        END,
+@pytest.mark.parametrize(
+    "after",
+    [
+        [delta({"content": [plain("é")]}), END],
+        [delta({"content": [thinking("é")]}), END],
+        [delta({"tool_calls": [{"id": "g6fVbXS8K", "function": {"name": "f"}}]}), END],
+        [END],
+        [delta({"content": ""}, "stop"), DONE],
+    ],
+    ids=["text", "thinking", "call", "nothing", "no_usage"],
+)
+def test_logprobs_without_text_come_with_what_follows(after: list[Event]) -> None:
+    """A token that has no text yet is no content, and still has its probability."""
+    halves = [{"token": "\ufffd", "logprob": -1.5, "index": 0}] * 2
+    reader = new_reader()
+    early = [
+        chunk
+        for half in halves
+        for chunk in reader.chunks(
+            event({"choices": [choice({"content": ""}, logprobs={"content": [half]})]})
+        )
     ]
 
-    message = merged(read(events))
+    messages = read(after, reader)
 
-    assert message.response_metadata["logprobs"] == {"content": [half]}
+    assert early == []
+    assert all(m.content or m.tool_call_chunks for m in messages[:-1])
+    assert all(isinstance(block, dict) for block in messages[0].content_blocks)
+    assert [m.response_metadata.get("logprobs") for m in messages] == [
+        {"content": [{"token": "\ufffd", "logprob": -1.5}] * 2},
+        *[None] * (len(messages) - 1),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Everything that a server says comes through, streamed and whole."""
 
 import asyncio
+import json
+import re
 from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import add
@@ -220,6 +222,33 @@ def test_tools_run_with_the_arguments_of_the_last_event(
 
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
+def test_text_around_calls_is_kept(
+    calls: Calls, new_model: NewModel, emulator: MistralEmulator, version: str
+) -> None:
+    """Text before and after calls is the answer's, in either version of the output."""
+    made = [{"id": one.id, "function": {"name": one.name}} for one in (CALL, OTHER)]
+    events = [
+        chunk({"content": "One "}),
+        chunk({"content": "two "}),
+        chunk({"tool_calls": made}),
+        chunk({"content": "three "}),
+        chunk({"content": "four"}, finish_reason="tool_calls", usage=USAGE),
+    ]
+    emulator.always(Answer(events=events))
+    model = new_model(output_version=version)
+
+    chunks = calls.stream(model, "Hi")
+    streamed = reduce(add, chunks)
+    followed = events_v3(calls, model)
+
+    assert [one.text for one in chunks] == ["One ", "two ", "", "three ", "four"]
+    assert streamed.text == "One two three four"
+    assert [c["name"] for c in streamed.tool_calls] == ["get_weather", "get_time"]
+    ended = [e["content"] for e in followed if e["event"] == "content-block-finish"]
+    assert "".join(block.get("text", "") for block in ended) == streamed.text
+
+
+@pytest.mark.parametrize("version", ["v0", "v1"])
 def test_references_are_citations(
     calls: Calls, new_model: NewModel, emulator: MistralEmulator, version: str
 ) -> None:
@@ -321,6 +350,45 @@ def test_usage_stands_once_wherever_it_is_sent(
     assert chunks[-1].response_metadata["service_tier"] == "standard"
 
 
+GROWN = {"prompt_tokens": 7, "completion_tokens": 9, "total_tokens": 16}
+GROWING = {
+    "in_its_own_event": [{"choices": [], "usage": GROWN}],
+    "with_another_choice": [
+        {"choices": [{"index": 1, "delta": {"content": "Ho"}}], "usage": USAGE},
+        {
+            "choices": [{"index": 1, "delta": {}, "finish_reason": "stop"}],
+            "usage": GROWN,
+        },
+    ],
+}
+
+
+@pytest.mark.parametrize("rest", GROWING.values(), ids=GROWING)
+def test_usage_that_grows_is_read_to_its_end(
+    calls: Calls,
+    model: ChatMistralStream,
+    emulator: MistralEmulator,
+    rest: list[Json],
+) -> None:
+    """Usage on every chunk is not whole with the finish reason."""
+    events: list[Any] = [
+        chunk({"content": "Hi"}, usage=USAGE),
+        chunk({}, finish_reason="stop", usage=USAGE),
+        *rest,
+        "data: [DONE]",
+    ]
+    emulator.reply(Answer(events=events))
+
+    chunks = calls.stream(model, "Hi")
+
+    assert [one.text for one in chunks] == ["Hi", ""]
+    assert chunks[-1].usage_metadata == {
+        "input_tokens": 7,
+        "output_tokens": 9,
+        "total_tokens": 16,
+    }
+
+
 def test_input_tokens_count_audio(
     calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
 ) -> None:
@@ -380,6 +448,30 @@ def test_logprobs_are_joined(
     for message in answers(calls, model.model_copy(update={"logprobs": True})):
         assert message.response_metadata["logprobs"] == {"content": entries}
         assert message.text == "ab"
+
+
+@pytest.mark.parametrize("text", ["a 🐹", "\ud83d", "\ud83d and \udc39"], ids=ascii)
+def test_json_of_python_servers_is_read(
+    calls: Calls, model: ChatMistralStream, emulator: MistralEmulator, text: str
+) -> None:
+    """NaN and Infinity are numbers there, and half of a character a character."""
+    entry = {"token": text, "logprob": float("-inf"), "other": float("nan")}
+    said = [chunk({"content": "Hi "}), chunk({"content": text})]
+    said[1]["choices"][0]["logprobs"] = {"content": [entry]}
+    events = [f"data: {json.dumps(one)}" for one in said]
+    whole = chunk(None, finish_reason="stop")
+    whole["choices"][0]["message"] = {"content": f"Hi {text}"}
+    whole["choices"][0]["logprobs"] = {"content": [entry]}
+    emulator.reply(
+        Answer(events=[*events, chunk({}, finish_reason="stop")]),
+        Answer(body=json.dumps(whole)),
+    )
+
+    for message in answers(calls, model):
+        assert message.text == re.sub("[\ud800-\udfff]", "\ufffd", f"Hi {text}")
+        (found,) = message.response_metadata["logprobs"]["content"]
+        assert found["logprob"] == float("-inf")
+        assert found["other"] != found["other"]
 
 
 END = chunk({"content": ""}, finish_reason="stop", usage=USAGE)
@@ -450,6 +542,48 @@ def test_thoughts_of_other_servers_are_reasoning(
         {"type": "reasoning", "reasoning": "Hm."},
         {"type": "text", "text": "Hi"},
     ]
+
+
+@pytest.mark.parametrize("version", ["v0", "v1"])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize(
+    ("thought", "sent"),
+    [
+        ({"reasoning_content": "Hm"}, False),
+        ({"reasoning": "Hm"}, False),
+        ({"content": [{"type": "thinking", "thinking": "Hm"}]}, True),
+    ],
+    ids=["reasoning_content", "reasoning", "thinking"],
+)
+def test_thoughts_go_back_only_as_they_came(
+    calls: Calls,
+    new_model: NewModel,
+    emulator: MistralEmulator,
+    thought: Json,
+    sent: bool,
+    way: Callable[..., Any],
+    version: str,
+) -> None:
+    """A server that sends them beside the text may refuse them as thinking."""
+
+    def get_time() -> str:
+        """Get the time."""
+        return "Noon"
+
+    made = {"tool_calls": [{"id": OTHER.id, "function": {"name": "get_time"}}]}
+    thoughts = [chunk(thought), chunk(thought)]
+    events = [*thoughts, chunk(made, finish_reason="tool_calls", usage=USAGE)]
+    emulator.reply(Answer(events=events), Answer(text="Done"))
+    model = new_model(output_version=version, streaming=True)
+
+    way(calls, create_agent(model, [get_time]), {"messages": [HumanMessage("Hi")]})
+
+    _, request = emulator.requests
+    _, answer, result = request.json["messages"]
+    assert ("thinking" in str(answer["content"])) is sent
+    assert ("HmHm" in str(answer["content"])) is sent
+    assert [call["id"] for call in answer["tool_calls"]] == [OTHER.id]
+    assert result["content"] == "Noon"
 
 
 @pytest.mark.parametrize("split", [None, 1])

@@ -421,6 +421,17 @@ THOUGHTS = [
         [text("a"), {"type": "reference", "reference_ids": [0]}, text("b")],
     ),
     (
+        "reasoning_beside_the_text",
+        AIMessage(
+            [{"type": "reasoning", "reasoning": "Hm"}, text("a")],
+            response_metadata={
+                "model_provider": "mistral_stream",
+                "reasoning_beside_text": True,
+            },
+        ),
+        "a",
+    ),
+    (
         "foreign_reasoning",
         foreign([{"type": "reasoning", "reasoning": "Hm"}, text("a")]),
         "a",

@@ -288,7 +288,14 @@ def some(one: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 BLOCKS = perhaps(
     type=either("text", "thinking", "reference", "hologram"),
     text=either("a"),
-    thinking=some(perhaps(type=either("text", "tool_reference"), text=either("t"))),
+    thinking=some(
+        perhaps(
+            type=either("text", "tool_reference"),
+            text=either("t"),
+            title=either("T"),
+            index=either(0),
+        )
+    ),
     reference_ids=some(LEAVES),
     signature=JUNK,
     index=either(0, 1),
@@ -316,7 +323,7 @@ MESSAGES = perhaps(
     reasoning_content=either("r"),
     reasoning=JUNK,
 )
-LOGPROBS = perhaps(content=some(perhaps(token=LEAVES, logprob=LEAVES, index=LEAVES)))
+LOGPROBS = perhaps(content=some(perhaps(token=LEAVES, logprob=LEAVES, index=either(0))))
 
 
 def chunks(key: str) -> st.SearchStrategy[Any]:
