@@ -959,17 +959,35 @@ def test_faults_by_chance_are_the_same_for_the_same_seed() -> None:
 
 
 def test_a_stall_by_chance_ends_in_its_time() -> None:
-    """Scripted faults and bodies are left alone."""
+    """The answer is whole, later."""
     mix = FaultMix(stall=1, stall_seconds=0.001)
-    scripted = Answer(body={"scripted": True})
 
     with MistralEmulator(faults=mix) as emulator:
         stalled = ask(emulator)
-        emulator.reply(scripted)
-        untouched = ask(emulator)
 
     assert text_of(stalled.text) == "You said: What is the weather?"
-    assert untouched.json() == {"scripted": True}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        (Answer(status=401), 401, '{"detail":"Unauthorized"}'),
+        (Answer(body={"a": 1}), 200, '{"a":1}'),
+        (Answer(events=["data: x"]), 200, "data: x\n\n"),
+        (Answer(steps=[b"data: x"]), 200, "data: x"),
+        (Answer(text="x", faults=End(after_events=0)), 200, ""),
+    ],
+)
+def test_chance_strikes_no_answer_that_was_scripted_exactly(
+    answer: Answer, status: int, body: str
+) -> None:
+    """A status, a body, events, steps and faults of a script go out as they are."""
+    with MistralEmulator(faults=FaultMix(rate_limit=1)) as emulator:
+        emulator.reply(answer)
+
+        response = ask(emulator)
+
+    assert (response.status_code, response.text) == (status, body)
 
 
 def test_shares_of_chance_must_be_shares() -> None:
