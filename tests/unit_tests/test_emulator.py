@@ -323,6 +323,18 @@ def test_unscripted_tools_are_called_when_they_must_be(
     assert arguments == ([] if expected is None else [expected])
 
 
+def test_a_tool_without_parameters_is_called_with_none(
+    emulator: MistralEmulator,
+) -> None:
+    """Arguments are an object, also where the schema does not say so."""
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+
+    answer = ask(emulator, stream=False, tools=[tool], tool_choice="any").json()
+
+    (call,) = answer["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["arguments"] == "{}"
+
+
 def test_an_unscripted_answer_obeys_the_request(emulator: MistralEmulator) -> None:
     """The words come back; JSON, reasoning, a prefix and a limit are honoured."""
     schema = {"name": "s", "schema": WEATHER["function"]["parameters"]}  # type: ignore[index]
