@@ -6,7 +6,7 @@ Patterns are not solved.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,17 @@ def sample(schema: Mapping[str, Any], *, name: str = "value") -> Any:
     are filled in as far as a schema that refers to itself allows.
     """
     return _value(schema, _Place(root=schema, name=name))
+
+
+def resolvable(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return `schema`, each of whose references leads to a schema within it.
+
+    Raises:
+        ValueError: One leads nowhere, or in a circle.
+    """
+    for reference in _references(schema):
+        _resolved({"$ref": reference}, schema)
+    return schema
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,22 +83,48 @@ def _value(schema: Any, place: _Place) -> Any:
     return _scalar(kind, schema, place)
 
 
-def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolved(
+    schema: Mapping[str, Any], root: Mapping[str, Any], followed: tuple[str, ...] = ()
+) -> Mapping[str, Any]:
     """Follow references within the document and join `allOf`."""
     while "$ref" in schema:
-        target: Any = root
-        for part in schema["$ref"].removeprefix("#").strip("/").split("/"):
-            target = target[part] if part else target
-        schema = {**target, **{key: schema[key] for key in schema if key != "$ref"}}
+        reference = schema["$ref"]
+        if reference in followed:
+            raise ValueError(f"$ref {reference!r} leads to itself")
+        followed = (*followed, reference)
+        rest = {key: value for key, value in schema.items() if key != "$ref"}
+        schema = {**_target(reference, root), **rest}
     joined = dict(schema)
     for part in joined.pop("allOf", []):
-        resolved = _resolved(part, root)
+        resolved = _resolved(part, root, followed)
         properties = {**joined.get("properties", {}), **resolved.get("properties", {})}
         required = [*joined.get("required", []), *resolved.get("required", [])]
         joined |= resolved
         if properties:
             joined |= {"properties": properties, "required": required}
     return joined
+
+
+def _target(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a JSON pointer, such as `#/$defs/City`, points at."""
+    target: Any = root
+    for part in reference.removeprefix("#").strip("/").split("/"):
+        name = part.replace("~1", "/").replace("~0", "~")
+        target = target.get(name) if part and isinstance(target, Mapping) else target
+    if not isinstance(target, Mapping):
+        raise ValueError(f"$ref {reference!r} leads nowhere")  # noqa: TRY004 - no type
+    return target
+
+
+def _references(part: Any) -> Iterator[str]:
+    """Yield every reference in a schema, however deep."""
+    if isinstance(part, Mapping):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for one in part:
+            yield from _references(one)
 
 
 def _option(options: list[Any], place: _Place) -> Any:

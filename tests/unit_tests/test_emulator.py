@@ -375,6 +375,11 @@ def test_an_unscripted_answer_obeys_the_request(emulator: MistralEmulator) -> No
         ({"messages": []}, ["messages"], "too_short"),
         ({"messages": [{"role": "human"}]}, ["messages", 0], "union_tag_invalid"),
         ({"stream": "yes"}, ["stream"], "bool_type"),
+        (
+            {"response_format": {"type": "json_schema"}},
+            ["response_format"],
+            "value_error",
+        ),
     ],
 )
 def test_what_the_schema_does_not_know_is_a_422(
@@ -393,6 +398,73 @@ def test_what_the_schema_does_not_know_is_a_422(
     assert location is None or detail["loc"] == ["body", *location]
     assert kind is None or detail["type"] == kind
     assert text_of(ask(emulator).text) == "Later"
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"", b'{"a": "\xe9"}', rb'{"a": "\ud800"}', b'{"temperature": NaN}']
+)
+def test_a_body_that_is_no_json_is_a_422(
+    emulator: MistralEmulator, body: bytes
+) -> None:
+    """Cut, empty, of another encoding, half a character, or not a number."""
+    url = f"{emulator.base_url}/chat/completions"
+
+    response = requests.post(url, data=body, timeout=5)
+
+    (detail,) = response.json()["message"]["detail"]
+    assert response.status_code == 422
+    assert detail["type"] == "json_invalid"
+    assert detail["loc"][0] == "body"
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"$ref": "#/$defs/City"}, "leads nowhere"),
+        ({"$ref": "https://example.com/city.json"}, "leads nowhere"),
+        ({"properties": {"a": {"items": {"$ref": "#/type"}}}}, "leads nowhere"),
+        ({"allOf": [{"$ref": "#"}]}, "leads to itself"),
+        (
+            {
+                "$ref": "#/$defs/a",
+                "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
+            },
+            "leads to itself",
+        ),
+    ],
+)
+def test_a_schema_whose_reference_leads_nowhere_is_a_422(
+    emulator: MistralEmulator, schema: dict[str, Any], words: str
+) -> None:
+    """Of a tool and of an answer, also where a script answers."""
+    emulator.always("Later")
+    parameters = {"type": "object", **schema}
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    json_schema = {"name": "s", "schema": parameters}
+
+    responses = [
+        ask(emulator, tools=[tool]),
+        ask(
+            emulator,
+            response_format={"type": "json_schema", "json_schema": json_schema},
+        ),
+    ]
+
+    assert [response.status_code for response in responses] == [422, 422]
+    for response in responses:
+        (detail,) = response.json()["message"]["detail"]
+        assert words in detail["msg"]
+
+
+def test_a_reference_may_name_any_key(emulator: MistralEmulator) -> None:
+    """The signs that a JSON pointer escapes are those of a key."""
+    parameters = {"$ref": "#/$defs/a~1b~0c", "$defs": {"a/b~c": {"const": {"d": 1}}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+
+    answer = ask(emulator, stream=False, tools=[tool], tool_choice="any").json()
+
+    (call,) = answer["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["arguments"] == '{"d":1}'
 
 
 @pytest.mark.parametrize(
