@@ -21,7 +21,7 @@ def default_answer(request: Mapping[str, Any]) -> Answer:
     said = _last_text(request)
     tool = _tool_to_call(request, said)
     if tool is not None:
-        arguments = sample(tool.get("parameters", {"type": "object"}))
+        arguments = sample({"type": "object", **tool.get("parameters", {})})
         return Answer(tool_calls=[ToolCall(tool["name"], arguments)])
     answer = Answer(text=_text(request, said))
     if request.get("reasoning_effort") == "high" or request.get("prompt_mode"):

@@ -18,8 +18,9 @@ class FaultMix:
     """The share (0 to 1) of requests that each fault strikes; at most one a request.
 
     Which one is drawn depends on `seed` and the number of the request alone, so that a
-    test can ask afterwards: `mix.drawn(request.number)`. Scripted answers that fail by
-    themselves are left alone.
+    test can ask afterwards: `mix.drawn(request.number)`. Answers whose failure or whose
+    exact bytes were scripted (`status`, `faults`, `body`, `events`, `steps`) are left
+    alone.
 
     ```python
     MistralEmulator(faults=FaultMix(seed=7, rate_limit=0.05, reset=0.05))
@@ -79,7 +80,7 @@ class FaultMix:
     def applied(self, answer: Answer, number: int) -> Answer:
         """Return the answer as request `number` gets it."""
         name = self.drawn(number)
-        if name is None or answer.all_faults or answer.body is not None:
+        if name is None or answer.all_faults or not answer.is_completion:
             return answer
         if name == "rate_limit":
             return Answer(status=429, retry_after=0)

@@ -4,19 +4,27 @@ From Mistral's OpenAPI document: https://docs.mistral.ai/openapi.yaml. `stream_o
 is missing there but accepted by the API, and `input_audio` is taken in both its forms.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
+import orjson
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
     Field,
     Tag,
     ValidationError,
+    model_validator,
 )
+
+from langchain_mistral_stream.testing._json_schema import resolvable
 
 _MAX_TOOLS = 128
 _MAX_TEMPERATURE = 1.5
+
+
+_Schema = Annotated[dict[str, Any], AfterValidator(resolvable)]
 
 
 class _Strict(BaseModel):
@@ -132,7 +140,7 @@ class _Function(_Strict):
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
     description: str = ""
     strict: bool = False
-    parameters: dict[str, Any]
+    parameters: _Schema
 
 
 class _FunctionTool(_Strict):
@@ -184,13 +192,19 @@ class _JsonSchema(_Strict):
     name: str
     description: str | None = None
     # "schema" is a method of pydantic's models.
-    definition: Annotated[dict[str, Any], Field(alias="schema")]
+    definition: Annotated[_Schema, Field(alias="schema")]
     strict: bool = False
 
 
 class _ResponseFormat(_Strict):
     type: Literal["text", "json_object", "json_schema"] = "text"
     json_schema: _JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _has_its_schema(self) -> Self:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("type json_schema needs a json_schema")
+        return self
 
 
 class _Prediction(_Strict):
@@ -252,7 +266,13 @@ def schema_errors(body: bytes) -> list[dict[str, Any]]:
     Each has `type`, `loc` (beginning with `"body"`), `msg` and `input`.
     """
     try:
-        ChatRequest.model_validate_json(body)
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        message = "JSON decode error"
+        where = ["body", error.pos]
+        return [{"type": "json_invalid", "loc": where, "msg": message, "input": {}}]
+    try:
+        ChatRequest.model_validate(content)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
         return [{**one, "loc": ["body", *one["loc"]]} for one in found]

@@ -87,9 +87,11 @@ def text_of(body: str) -> str:
     return "".join(delta["content"] for delta in deltas_of(body))
 
 
-def raw_answer(emulator: MistralEmulator) -> tuple[bytes, bytes, bool]:
+def raw_answer(
+    emulator: MistralEmulator, *, stream: bool = True
+) -> tuple[bytes, bytes, bool]:
     """Return the head and the body as they travel, and whether a reset ended them."""
-    body = json.dumps({"model": "m", "messages": [USER], "stream": True}).encode()
+    body = json.dumps({"model": "m", "messages": [USER], "stream": stream}).encode()
     head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
     port = int(emulator.base_url.split(":")[2].split("/")[0])
     received = b""
@@ -142,6 +144,7 @@ def test_a_stream_has_the_form_of_the_real_one(emulator: MistralEmulator) -> Non
     assert [one["choices"][0]["finish_reason"] for one in others[:-1]] == [None] * 3
     assert last["choices"][0]["finish_reason"] == "stop"
     assert last["usage"]["completion_tokens"] == 4
+    assert last["usage"]["service_tier"] == "standard"
     assert all("usage" not in one for one in [first, *others[:-1]])
 
 
@@ -323,6 +326,18 @@ def test_unscripted_tools_are_called_when_they_must_be(
     assert arguments == ([] if expected is None else [expected])
 
 
+def test_a_tool_without_parameters_is_called_with_none(
+    emulator: MistralEmulator,
+) -> None:
+    """Arguments are an object, also where the schema does not say so."""
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+
+    answer = ask(emulator, stream=False, tools=[tool], tool_choice="any").json()
+
+    (call,) = answer["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["arguments"] == "{}"
+
+
 def test_an_unscripted_answer_obeys_the_request(emulator: MistralEmulator) -> None:
     """The words come back; JSON, reasoning, a prefix and a limit are honoured."""
     schema = {"name": "s", "schema": WEATHER["function"]["parameters"]}  # type: ignore[index]
@@ -363,6 +378,11 @@ def test_an_unscripted_answer_obeys_the_request(emulator: MistralEmulator) -> No
         ({"messages": []}, ["messages"], "too_short"),
         ({"messages": [{"role": "human"}]}, ["messages", 0], "union_tag_invalid"),
         ({"stream": "yes"}, ["stream"], "bool_type"),
+        (
+            {"response_format": {"type": "json_schema"}},
+            ["response_format"],
+            "value_error",
+        ),
     ],
 )
 def test_what_the_schema_does_not_know_is_a_422(
@@ -381,6 +401,73 @@ def test_what_the_schema_does_not_know_is_a_422(
     assert location is None or detail["loc"] == ["body", *location]
     assert kind is None or detail["type"] == kind
     assert text_of(ask(emulator).text) == "Later"
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"", b'{"a": "\xe9"}', rb'{"a": "\ud800"}', b'{"temperature": NaN}']
+)
+def test_a_body_that_is_no_json_is_a_422(
+    emulator: MistralEmulator, body: bytes
+) -> None:
+    """Cut, empty, of another encoding, half a character, or not a number."""
+    url = f"{emulator.base_url}/chat/completions"
+
+    response = requests.post(url, data=body, timeout=5)
+
+    (detail,) = response.json()["message"]["detail"]
+    assert response.status_code == 422
+    assert detail["type"] == "json_invalid"
+    assert detail["loc"][0] == "body"
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"$ref": "#/$defs/City"}, "leads nowhere"),
+        ({"$ref": "https://example.com/city.json"}, "leads nowhere"),
+        ({"properties": {"a": {"items": {"$ref": "#/type"}}}}, "leads nowhere"),
+        ({"allOf": [{"$ref": "#"}]}, "leads to itself"),
+        (
+            {
+                "$ref": "#/$defs/a",
+                "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
+            },
+            "leads to itself",
+        ),
+    ],
+)
+def test_a_schema_whose_reference_leads_nowhere_is_a_422(
+    emulator: MistralEmulator, schema: dict[str, Any], words: str
+) -> None:
+    """Of a tool and of an answer, also where a script answers."""
+    emulator.always("Later")
+    parameters = {"type": "object", **schema}
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    json_schema = {"name": "s", "schema": parameters}
+
+    responses = [
+        ask(emulator, tools=[tool]),
+        ask(
+            emulator,
+            response_format={"type": "json_schema", "json_schema": json_schema},
+        ),
+    ]
+
+    assert [response.status_code for response in responses] == [422, 422]
+    for response in responses:
+        (detail,) = response.json()["message"]["detail"]
+        assert words in detail["msg"]
+
+
+def test_a_reference_may_name_any_key(emulator: MistralEmulator) -> None:
+    """The signs that a JSON pointer escapes are those of a key."""
+    parameters = {"$ref": "#/$defs/a~1b~0c", "$defs": {"a/b~c": {"const": {"d": 1}}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+
+    answer = ask(emulator, stream=False, tools=[tool], tool_choice="any").json()
+
+    (call,) = answer["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["arguments"] == '{"d":1}'
 
 
 @pytest.mark.parametrize(
@@ -489,6 +576,37 @@ def test_a_key_is_asked_for_only_where_one_is_set() -> None:
     assert (refused.status_code, refused.json()) == (401, {"detail": "Unauthorized"})
     assert chat.status_code == 401
     assert "mistral-small-latest" in {one["id"] for one in taken.json()["data"]}
+
+
+def test_headers_tell_of_rates_where_the_api_does(emulator: MistralEmulator) -> None:
+    """A plain answer names what is left and what it cost; a stream does not."""
+    plain, stream = ask(emulator, stream=False), ask(emulator)
+    emulator.reply(Answer(text="x", usage={"total_tokens": None}), Answer(status=429))
+    uncounted, refused = ask(emulator, stream=False), ask(emulator, stream=False)
+
+    def rates(response: requests.Response) -> dict[str, str]:
+        name = "x-ratelimit-"
+        return {
+            key.removeprefix(name): value
+            for key, value in response.headers.items()
+            if key.startswith(name)
+        }
+
+    requests_left = {"limit-req-minute": "60", "remaining-req-minute": "59"}
+    cost = plain.json()["usage"]["total_tokens"]
+    assert rates(plain) == {
+        **requests_left,
+        "limit-tokens-minute": "500000",
+        "remaining-tokens-minute": str(500_000 - cost),
+        "tokens-query-cost": str(cost),
+    }
+    assert rates(stream) == {}
+    assert rates(uncounted) == requests_left
+    assert rates(refused) == requests_left | {"remaining-req-minute": "0"}
+    assert [
+        response.headers.get("x-max-retry-attempts-reached")
+        for response in (plain, stream, refused)
+    ] == ["false", "false", None]
 
 
 @pytest.mark.parametrize(
@@ -633,6 +751,51 @@ def test_a_fault_strikes_at_its_byte(
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert (received, reset) == (body, is_reset)
     assert (b"content-length: 8" in head) == (framing == "length")
+
+
+@pytest.mark.parametrize(
+    ("fault", "share", "is_reset"),
+    [
+        (Drop(after_events=0), 0, True),
+        (Drop(after_events=1), 0.5, True),
+        (Drop(after_events=9, reset=False), 0.5, False),
+        (End(after_events=3), 0.5, False),
+        (Stall(after_events=3, seconds=0.0), 1, False),
+    ],
+)
+def test_a_plain_body_breaks_in_its_middle(
+    emulator: MistralEmulator, fault: Any, share: float, is_reset: bool
+) -> None:
+    """It is one piece: a fault after any number of events strikes within it."""
+    emulator.reply(Answer(text="Hello there", faults=fault))
+
+    head, body, reset = raw_answer(emulator, stream=False)
+
+    length = re.search(rb"content-length: (\d+)", head)
+    assert length is not None
+    assert len(body) == int(int(length[1]) * share)
+    assert reset == is_reset
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        ({"object": "error", "message": "No", "code": "3000"}, 500),
+        ({"object": "error", "message": "No", "raw_status_code": 429}, 429),
+        ({"error": {"message": "No", "code": 503}}, 503),
+    ],
+)
+@pytest.mark.parametrize("place", [None, 3])
+def test_a_plain_answer_is_the_error_that_a_stream_would_hold(
+    emulator: MistralEmulator, event: dict[str, Any], status: int, place: int | None
+) -> None:
+    """The error is the body, and names the status."""
+    fault = ErrorEvent(event=event, after_events=place)
+    emulator.reply(Answer(text="Hello there", faults=fault))
+
+    response = ask(emulator, stream=False)
+
+    assert (response.status_code, response.json()) == (status, event)
 
 
 @pytest.mark.parametrize(
@@ -924,6 +1087,19 @@ def test_pauses_between_events_repeat_with_their_seed() -> None:
     assert [type(step) for step in plans[0].steps] == [bytes, float] * 2 + [bytes]
 
 
+def test_a_plain_answer_comes_when_the_stream_would_have_ended() -> None:
+    """All the pauses of a stream pass before its first byte, and none after it."""
+    answer = Answer(text="a b c", pace=1, jitter=0.5, seed=3, delay=2)
+
+    stream, plain = (plan_of(answer, {"stream": stream}) for stream in (True, False))
+
+    pauses = [step for step in stream.steps if isinstance(step, float)]
+    assert len(pauses) == 4
+    assert (stream.early, plain.early) == ([2], [2, sum(pauses)])
+    assert b"".join(step for step in plain.steps if isinstance(step, bytes))
+    assert not [step for step in plain.steps if not isinstance(step, bytes)]
+
+
 def test_faults_by_chance_are_the_same_for_the_same_seed() -> None:
     """Each request gets the fault that its number draws, and no other."""
     mix = FaultMix(
@@ -958,18 +1134,47 @@ def test_faults_by_chance_are_the_same_for_the_same_seed() -> None:
     assert len(set(outcomes)) == 7
 
 
+@pytest.mark.parametrize("fault", ["refuse", "reset", "truncate", "error_event"])
+def test_chance_strikes_plain_answers_too(fault: str) -> None:
+    """However deep in a stream it would strike: the answer does not arrive."""
+    mix = FaultMix(deepest=1000, **{fault: 1.0})  # type: ignore[arg-type]
+
+    with MistralEmulator(faults=mix) as emulator:
+        for _ in range(5):
+            with pytest.raises(requests.RequestException):
+                ask(emulator, stream=False).raise_for_status()
+
+
 def test_a_stall_by_chance_ends_in_its_time() -> None:
-    """Scripted faults and bodies are left alone."""
+    """The answer is whole, later."""
     mix = FaultMix(stall=1, stall_seconds=0.001)
-    scripted = Answer(body={"scripted": True})
 
     with MistralEmulator(faults=mix) as emulator:
         stalled = ask(emulator)
-        emulator.reply(scripted)
-        untouched = ask(emulator)
 
     assert text_of(stalled.text) == "You said: What is the weather?"
-    assert untouched.json() == {"scripted": True}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        (Answer(status=401), 401, '{"detail":"Unauthorized"}'),
+        (Answer(body={"a": 1}), 200, '{"a":1}'),
+        (Answer(events=["data: x"]), 200, "data: x\n\n"),
+        (Answer(steps=[b"data: x"]), 200, "data: x"),
+        (Answer(text="x", faults=End(after_events=0)), 200, ""),
+    ],
+)
+def test_chance_strikes_no_answer_that_was_scripted_exactly(
+    answer: Answer, status: int, body: str
+) -> None:
+    """A status, a body, events, steps and faults of a script go out as they are."""
+    with MistralEmulator(faults=FaultMix(rate_limit=1)) as emulator:
+        emulator.reply(answer)
+
+        response = ask(emulator)
+
+    assert (response.status_code, response.text) == (status, body)
 
 
 def test_shares_of_chance_must_be_shares() -> None:
