@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.connection import create_connection
 
 from langchain_mistral_stream._limits import Deadline
 
@@ -94,10 +95,35 @@ class _Waits:
     """What both kinds of connections do."""
 
     sock: Any
+    port: int
+    socket_options: Any
+    _dns_host: str
 
     def connect(self) -> None:
         _thread.deadline.connecting()
         super().connect()  # type: ignore[misc]  # of the class beside this one
+
+    def _new_conn(self) -> socket.socket:
+        """Open a socket, at the first address of the host that takes one.
+
+        All of them share what is left, and so does TLS; urllib3 would give it to each.
+        """
+        failure = OSError()
+        host = self._dns_host.strip("[]")
+        for *_, address in socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM):
+            seconds = _thread.deadline.socket_timeout()
+            try:
+                opened = create_connection(
+                    (str(address[0]), self.port),
+                    seconds,
+                    socket_options=self.socket_options,
+                )
+            except OSError as error:
+                failure = error
+            else:
+                opened.settimeout(_thread.deadline.socket_timeout())
+                return opened
+        raise failure
 
     def send(self, data: Any) -> None:
         seconds = _thread.deadline.socket_timeout()

@@ -301,3 +301,31 @@ def test_a_connection_that_does_not_open_is_given_up(
     assert abs(took - LIMIT) < TOLERANCE
     assert isinstance(error, MistralTimeoutError)
     assert error.limit == "connect_timeout"
+
+
+@pytest.mark.parametrize("limit", ["connect_timeout", "total_timeout"])
+def test_the_addresses_of_a_host_share_the_time_to_connect(
+    limit: str, full_server: str, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host with three addresses is not given three times as long."""
+    looked_up = socket.getaddrinfo
+    port = full_server.split(":")[2].split("/", maxsplit=1)[0]
+
+    def found(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host != "three.test":
+            return looked_up(host, *args, **kwargs)
+        return looked_up("127.0.0.1", *args, **kwargs)[:1] * 3
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    limits: dict[str, Any] = {"connect_timeout": 60, "timeout": 60, limit: LIMIT}
+    model = ChatMistralStream(
+        base_url=f"http://three.test:{port}/v1", max_retries=0, **limits
+    )
+
+    took = -time.monotonic()
+    _, error = calls.collect(model, "Count")
+    took += time.monotonic()
+
+    assert abs(took - LIMIT) < TOLERANCE
+    assert isinstance(error, MistralTimeoutError)
+    assert error.limit == limit
