@@ -31,6 +31,7 @@ from langchain_mistral_stream.errors import (
 
 _MOST_SENDS = 2
 """So often one attempt may be sent, if its pooled connection turns out dead."""
+_TUNNEL = "Tunnel connection failed: "
 _SLACK = 0.01
 """Seconds. A wait may end this much before the limit that ended it."""
 
@@ -290,8 +291,19 @@ def _reason(error: BaseException, errors: tuple[type[Exception], ...]) -> str:
     """
     while isinstance(inner := error.__cause__ or error.__context__, errors):
         error = inner
+    if status := _proxy_status(error):
+        return f"the proxy answered {status}"
     if isinstance(error, (ssl.SSLError, socket.gaierror)):
         return error.strerror or type(error).__name__
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     return type(error).__name__
+
+
+def _proxy_status(error: BaseException) -> str | None:
+    """The HTTP status with which a proxy refused a tunnel, as both transports say."""
+    said = str(error)
+    if said.startswith(_TUNNEL):
+        return said.removeprefix(_TUNNEL).partition(" ")[0]
+    is_proxy = "Proxy" in type(error).__name__
+    return str(getattr(error, "status", "")) if is_proxy else None

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -19,6 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.connection import create_connection
 
 from langchain_mistral_stream._limits import Deadline
+from langchain_mistral_stream.errors import MistralInvalidRequestError
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager, ProxyManager
@@ -47,11 +49,36 @@ class LimitedAdapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         _limit(self.poolmanager)
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> "ProxyManager":
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> "ProxyManager":
         """Make the pools of connections through a proxy."""
-        manager: ProxyManager = super().proxy_manager_for(*args, **kwargs)
+        manager: ProxyManager = super().proxy_manager_for(
+            checked_proxy(proxy), **kwargs
+        )
         _limit(manager)
         return manager
+
+
+def checked_proxy(proxy: str) -> str:
+    """Return the URL of a proxy.
+
+    Raises:
+        MistralInvalidRequestError: It is none of HTTP. The transports would go past
+            it, or speak HTTP to it, key and all.
+    """
+    try:
+        parts = urlsplit(proxy)
+        host = (parts.hostname or "").encode("idna")
+        is_usable = parts.scheme in ("http", "https") and host and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        msg = (
+            "The proxy that the environment names is no http:// or https:// with a "
+            "host. For another kind, such as SOCKS, give a `session` or an "
+            "`async_session` of your own"
+        )
+        raise MistralInvalidRequestError(msg)
+    return proxy
 
 
 class _LimitedReader(io.RawIOBase):

@@ -174,7 +174,12 @@ def _proxy(url: str) -> str | None:
         return None
     from requests.utils import get_environ_proxies, select_proxy  # noqa: PLC0415
 
-    return select_proxy(url, get_environ_proxies(url))
+    from langchain_mistral_stream._limited import checked_proxy  # noqa: PLC0415
+
+    proxy = select_proxy(url, get_environ_proxies(url))
+    if not proxy:
+        return None
+    return checked_proxy(proxy if "://" in proxy else f"http://{proxy}")
 
 
 def _ssl(settings: Settings) -> ssl.SSLContext | bool:

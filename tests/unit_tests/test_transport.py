@@ -21,6 +21,7 @@ from urllib3.exceptions import InsecureRequestWarning
 from langchain_mistral_stream import (
     ChatMistralStream,
     MistralConnectionError,
+    MistralError,
     MistralInvalidRequestError,
 )
 from langchain_mistral_stream.testing import Answer, MistralEmulator
@@ -179,6 +180,72 @@ def test_no_proxy_is_obeyed(
     answer = calls.invoke(model, "x")
 
     assert answer.text == "You said: x"
+
+
+def test_a_proxy_without_a_scheme_is_one_of_http(
+    calls: Calls, emulator: MistralEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As curl and requests read the variable."""
+    monkeypatch.setenv("http_proxy", emulator.base_url.split("/")[2])
+    monkeypatch.delenv("no_proxy", raising=False)
+    model = ChatMistralStream(base_url="http://mistral.invalid/v1", max_retries=0)
+
+    with model:
+        answer = calls.invoke(model, "x")
+
+    assert answer.text == "You said: x"
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS4", "ftp"])
+def test_a_proxy_of_another_kind_is_told_and_not_tried(
+    scheme: str,
+    calls: Calls,
+    emulator: MistralEmulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """HTTP with the key in it is not for a port that speaks SOCKS."""
+    host = emulator.base_url.split("/")[2]
+    monkeypatch.setenv("http_proxy", f"{scheme}://user:secret@{host}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    model = ChatMistralStream(base_url="http://mistral.invalid/v1", max_retries=3)
+
+    _, error = calls.collect(model, "x")
+
+    assert isinstance(error, MistralInvalidRequestError)
+    assert "SOCKS" in str(error)
+    assert "async_session" in str(error)
+    assert "secret" not in str(error)
+    assert emulator.connections == 0
+
+
+def test_a_proxy_that_opens_no_tunnel_is_named_with_its_status(
+    calls: Calls, emulator: MistralEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as 407 to those without a password; the emulator knows no tunnels."""
+    monkeypatch.setenv("https_proxy", emulator.base_url.removesuffix("/v1"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    model = ChatMistralStream(base_url="https://mistral.invalid/v1", max_retries=0)
+
+    _, error = calls.collect(model, "x")
+
+    assert isinstance(error, MistralConnectionError)
+    assert "the proxy answered 404" in str(error)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://", "http://" + "a" * 70, "http://a:b", "http://[::1", "a:0"]
+)
+def test_a_proxy_that_is_nowhere_is_a_typed_error(
+    proxy: str, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No host, a name that is none, or a port."""
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    model = ChatMistralStream(base_url="http://mistral.invalid/v1", max_retries=0)
+
+    _, error = calls.collect(model, "x")
+
+    assert isinstance(error, MistralError)
 
 
 async def test_an_async_session_of_the_users_own_decides_on_proxies(
