@@ -228,6 +228,8 @@ class Connection:
                 return self._sent(body, call, accept)
             except sync_errors() as error:
                 failure = call.failure(error, sync_errors())
+            except _odd_errors(self.settings.session) as error:
+                raise call.unusable("session", error) from None
             if not call.sends_again(failure):
                 raise failure
 
@@ -240,10 +242,8 @@ class Connection:
                 return await self._asent(body, call, accept)
             except async_errors() as error:
                 failure = call.failure(error, async_errors())
-            except (RuntimeError, ValueError) as error:
-                if self.settings.async_session is None:
-                    raise
-                raise call.unusable(error) from None
+            except _odd_errors(self.settings.async_session) as error:
+                raise call.unusable("async_session", error) from None
             if not call.sends_again(failure):
                 raise failure
 
@@ -373,6 +373,11 @@ class _Stream:
         except MistralError as error:
             self._call.told(error, self._headers)
             raise
+
+
+def _odd_errors(session: object | None) -> tuple[type[Exception], ...]:
+    """Name what a session of the user's own may raise besides: it is closed, say."""
+    return () if session is None else (RuntimeError, ValueError)
 
 
 def _is_answer(source: Body | AsyncBody, accept: str) -> bool:

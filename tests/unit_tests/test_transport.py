@@ -387,6 +387,20 @@ async def test_an_async_session_that_cannot_be_used_is_a_typed_error(
         await new_model(async_session=session, max_retries=3).ainvoke("x")
 
 
+def test_a_session_that_cannot_be_used_is_a_typed_error(
+    new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """One of requests looks where a redirect leads, and may stumble over it."""
+    emulator.always(Answer(status=302, headers={"Location": "http://[::1"}))
+
+    with requests.Session() as session:
+        model = new_model(session=session, max_retries=3)
+        with pytest.raises(MistralInvalidRequestError, match="`session`"):
+            model.invoke("x")
+
+    assert len(emulator.requests) == 1
+
+
 @pytest.mark.parametrize("limit", ["connect_timeout", "timeout", "total_timeout"])
 @pytest.mark.parametrize("seconds", [1e10, float("inf")])
 def test_a_limit_of_centuries_is_none(
