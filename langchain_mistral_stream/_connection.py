@@ -134,9 +134,12 @@ class Connection:
         for loop, held in list(self._loops.items()):
             if loop is here:
                 held.discard()
-            elif loop.is_running():
-                self._loops.pop(loop, held)
+                continue
+            self._loops.pop(loop, held)
+            if loop.is_running():
                 asyncio.run_coroutine_threadsafe(held.close(), loop)
+            else:
+                held.discard()
 
     async def aclose(self) -> None:
         """Close the session of the running loop, and then all that `close` does."""

@@ -29,12 +29,14 @@ class Connector(aiohttp.TCPConnector):
         return is_orphan or super().closed or not self._loop.is_running()
 
     def discard(self) -> None:
-        """Close idle sockets, if need be directly: a closed loop will never do it."""
-        is_over = self._loop.is_closed()
+        """Close idle sockets, directly where no loop runs that would do it."""
+        is_over = not self._loop.is_running()
         for idle in getattr(self, "_conns", {}).values():
             for protocol, _since in idle:
                 with suppress(Exception):
                     if is_over:
+                        # A loop that goes on again must not watch what is closed.
+                        protocol.transport.pause_reading()
                         # Not public, but all there is: `abort()` needs the loop.
                         protocol.transport._call_connection_lost(None)  # noqa: SLF001
                     else:

@@ -191,6 +191,25 @@ def test_closing_reaches_loops_that_run_elsewhere(
     assert emulator.connections == 1
 
 
+@pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "stopped"])
+def test_closing_reaches_loops_that_run_no_more(
+    *, is_closed: bool, model: ChatMistralStream, emulator: MistralEmulator
+) -> None:
+    """Nobody else would close their connections; a loop that goes on opens new ones."""
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(_astreamed(model, "x"))
+    if is_closed:
+        loop.close()
+
+    model.close()
+    emulator.wait_until(lambda: emulator.open_connections == 0)
+
+    if not is_closed:
+        assert loop.run_until_complete(_astreamed(model, "x")) == "You said: x"
+        loop.run_until_complete(model.aclose())
+        loop.close()
+
+
 def test_sessions_of_the_users_own_are_used_and_left_open(
     new_model: NewModel, emulator: MistralEmulator
 ) -> None:
