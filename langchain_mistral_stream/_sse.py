@@ -23,6 +23,7 @@ MAX_EVENT_LINES = 1000
 """An event of more lines is an error too: sseclient-py's time grows with their square.
 """
 
+_LONGEST_REST = 64 * 1024
 _MESSAGE = "message"
 _DATA = b"data: "
 _END = b"\n\n"
@@ -45,6 +46,11 @@ class EventFramer:
         self._scanned = 0
         self._started = False
         self._cr = False
+
+    @property
+    def rest(self) -> bytes:
+        """What no event has taken yet: its first 64 KiB."""
+        return bytes(self._buffer[:_LONGEST_REST])
 
     def events(self, read: bytes) -> Iterator[Event]:
         """Yield the events that `read` completes.

@@ -244,6 +244,7 @@ def test_an_empty_200_raises(
 
 PAGES = {
     "HTML": ("text/html", b"<html><title>Gateway</title>", "Gateway"),
+    "HTML of no type": ("", b"<html><title>Gateway</title>", "Gateway"),
     "JSON": ("application/json", b'{"detail": "Not today"}', "Not today"),
     "a whole answer": ("application/json", b'{"choices": []}', "application/json"),
 }
@@ -265,6 +266,34 @@ def test_a_page_where_a_stream_was_due_raises(
 
     assert isinstance(error, MistralAPIError)
     assert said in str(error)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "", "text/event-stream"])
+def test_json_that_is_called_something_else_is_told(
+    kind: str, calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """Its words and its status are the error, not that no event came."""
+    said = {"object": "error", "message": "No credit", "raw_status_code": 402}
+    body = f"{json.dumps(said, indent=2)}\n".encode()
+    emulator.always(Answer(body=body, headers={"Content-Type": kind}))
+
+    _, error = calls.collect(new_model(max_retries=3), "Count")
+
+    assert isinstance(error, MistralError)
+    assert not isinstance(error, MistralConnectionError)
+    assert "No credit" in str(error)
+    assert (error.status_code, error.body) == (402, said)
+    assert len(emulator.requests) == 1
+
+
+@pytest.mark.parametrize("body", [b'{"message": "No cr', b"data: {", b"da", b"5"])
+def test_a_body_that_was_cut_before_its_first_event_is_asked_for_again(
+    body: bytes, calls: Calls, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """What is not whole tells nothing."""
+    emulator.reply(Answer(body=body, headers={"Content-Type": "text/plain"}), "One")
+
+    assert _text_of(calls.stream(new_model(max_retries=1), "Count")) == "One"
 
 
 def test_an_event_beyond_the_bound_raises(
