@@ -149,7 +149,7 @@ class Call:
         if status >= 400:  # noqa: PLR2004
             return self.without_key(response_error(status, said, **attributes))
         if status >= 300:  # noqa: PLR2004
-            where = headers.get("Location", "nowhere").partition("?")[0]
+            where = _printable(headers.get("Location", "nowhere")).partition("?")[0]
             return self.without_key(
                 MistralInvalidRequestError(
                     f"HTTP {status}: a redirect to {where}. None is followed, so that "
@@ -158,7 +158,7 @@ class Call:
                     **attributes,
                 )
             )
-        content_type = headers.get("Content-Type", "no type")
+        content_type = _printable(headers.get("Content-Type", "no type"))
         error = said_error(
             f"The server sent {content_type} where an event stream was due",
             json_or_text(said),
@@ -261,7 +261,8 @@ class RequestWatch:
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """Return the server's id for a request: Mistral's header, or the usual one."""
-    return headers.get("mistral-correlation-id") or headers.get("x-request-id")
+    said = headers.get("mistral-correlation-id") or headers.get("x-request-id")
+    return said and _printable(said)
 
 
 def _attributes(headers: Mapping[str, str]) -> dict[str, Any]:
@@ -273,10 +274,15 @@ def _attributes(headers: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def _printable(said: str) -> str:
+    """Replace the lone surrogates that aiohttp makes of bytes that are no text."""
+    return said.encode("utf-8", "replace").decode()
+
+
 def _rate_limits(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers that tell how much is left of a rate limit."""
     return {
-        name.lower(): value
+        name.lower(): _printable(value)
         for name, value in headers.items()
         if "ratelimit" in name.lower()
     }

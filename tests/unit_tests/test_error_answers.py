@@ -93,6 +93,23 @@ def test_a_rate_limit_says_how_long_and_how_much(
     assert "server" not in error.rate_limits
 
 
+@pytest.mark.parametrize("status", [b"429 No", b"302 Found", b"200 OK"])
+def test_what_headers_say_can_be_printed(
+    status: bytes, calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
+) -> None:
+    """Bytes that are no text are no lone surrogates in an error."""
+    names = [b"Location", b"Content-Type", b"x-request-id", b"x-ratelimit-limit"]
+    said = b"".join(name + b": application/json\xff\r\n" for name in names)
+    head = b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n" + said
+    emulator.reply(Answer(steps=[head + b"\r\n{}"], framing="raw"))
+
+    _, error = calls.collect(model, "Count")
+
+    assert isinstance(error, MistralError)
+    assert "json" in error.rate_limits["x-ratelimit-limit"]
+    assert f"{error} {vars(error)}".encode()
+
+
 @pytest.mark.parametrize("body", [b"[1]", b"<html>", b'{"choices": []}'])
 def test_a_plain_answer_that_is_none_raises(
     body: bytes, calls: Calls, model: ChatMistralStream, emulator: MistralEmulator
