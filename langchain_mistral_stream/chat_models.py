@@ -204,7 +204,10 @@ class ChatMistralStream(BaseChatModel):
     as well: the answer comes in one piece."""
 
     max_retries: int = Field(default=3, ge=0)
-    """Requests after the first one, as long as no answer has begun."""
+    """Requests after the first one, as long as no answer has begun.
+
+    One whose pooled connection turns out dead is sent once more, uncounted.
+    """
 
     connect_timeout: float | None = Field(default=10, gt=0)
     """Seconds in which a connection must open; `None` is no limit."""

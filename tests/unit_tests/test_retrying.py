@@ -255,6 +255,30 @@ def test_a_pooled_connection_that_dies_when_used_is_replaced_at_once(
     assert len(emulator.requests) == 7
 
 
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_of_many_dead_connections_one_is_replaced(
+    mode: str, new_model: NewModel, emulator: MistralEmulator
+) -> None:
+    """Each may have brought the server a request that it works on."""
+    model = new_model(max_retries=0)
+    prompts: list[Any] = ["Count"] * 4
+    emulator.reply(*[Answer(text="One", delay=0.2)] * len(prompts))
+    emulator.always(Answer(faults=Drop()))
+
+    async def in_one_loop() -> None:
+        await model.abatch(prompts)
+        await model.ainvoke("Count")
+
+    def in_threads() -> None:
+        model.batch(prompts)
+        model.invoke("Count")
+
+    with pytest.raises(MistralConnectionError):
+        asyncio.run(in_one_loop()) if mode == "async" else in_threads()
+
+    assert len(emulator.requests) == len(prompts) + 2
+
+
 def test_every_retry_is_logged_without_secrets(
     calls: Calls,
     new_model: NewModel,
