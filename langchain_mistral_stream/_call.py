@@ -130,9 +130,9 @@ class Call:
             f"attempt {self.attempts} of {self._max_retries + 1}"
         )
 
-    def unusable(self, session: str, error: Exception) -> MistralError:
-        """Say that a session of the user's own, a field's name, took no request."""
-        reason = f"`{session}` cannot be used here ({type(error).__name__}: {error})"
+    def unusable(self, what: str, error: Exception) -> MistralError:
+        """Make the error for a session of the user's own that took no request."""
+        reason = f"{what} ({type(error).__name__}: {error})"
         return self.without_key(MistralInvalidRequestError(reason))
 
     def refusal(

@@ -56,6 +56,11 @@ _LARGEST_ERROR = 64 * 1024
 _LARGEST_ANSWER = 64 * 1024 * 1024
 _USAGE_SECONDS = 5.0
 """After the finish reason only the usage is due; longer is not waited."""
+_UNUSABLE = "`session` failed"
+_ASYNC_UNUSABLE = (
+    "`async_session` failed: it must be open, of the running event loop, and without "
+    "credentials of its own, such as those of .netrc"
+)
 _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
 
@@ -237,7 +242,7 @@ class Connection:
             except sync_errors() as error:
                 failure = call.failure(error, sync_errors())
             except _odd_errors(self.settings.session) as error:
-                raise call.unusable("session", error) from None
+                raise call.unusable(_UNUSABLE, error) from None
             if not call.sends_again(failure):
                 raise failure
 
@@ -251,7 +256,7 @@ class Connection:
             except async_errors() as error:
                 failure = call.failure(error, async_errors())
             except _odd_errors(self.settings.async_session) as error:
-                raise call.unusable("async_session", error) from None
+                raise call.unusable(_ASYNC_UNUSABLE, error) from None
             if not call.sends_again(failure):
                 raise failure
 
