@@ -1,5 +1,6 @@
 """Whatever is streamed, however it is cut, the message is right or the error ours."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,7 +9,9 @@ from typing import Any
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_core.language_models._compat_bridge import chunks_to_events
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_mistral_stream._chunks import chat_result
 from langchain_mistral_stream._sse import EventFramer
@@ -31,6 +34,7 @@ class Streamed:
     message: Json
     reason: str
     usage: Json | None
+    logprobs: list[Json]
     reads: list[bytes]
 
 
@@ -145,20 +149,27 @@ def noise(draw: st.DrawFn) -> list[bytes]:
 @st.composite
 def streams(draw: st.DrawFn) -> Streamed:
     """An answer with any content, in any dialect, cut anywhere."""
-    content, events = [], noise(draw)
+    events = noise(draw)
     calls, call_deltas = draw(tool_calls())
     placed = draw(st.sampled_from(["finish", "own", "every", "first", "none"]))
-    deltas: list[Json] = []
-    for block, of_block in draw(st.lists(blocks(), max_size=4)):
-        content.append(block)
-        deltas += of_block
+    before = draw(st.lists(blocks(), max_size=4))
+    after = draw(st.lists(blocks(), max_size=2)) if calls else []
+    content = [block for block, _ in before + after]
+    deltas = [delta for _, of_block in before for delta in of_block]
     deltas += call_deltas
+    deltas += [delta for _, of_block in after for delta in of_block]
     has_content_last = draw(st.booleans())
     last = deltas.pop() if deltas and has_content_last else {}
     reason = "tool_calls" if calls else draw(st.sampled_from(["stop", "length"]))
+    logprobs: list[Json] = []
+    has_logprobs = draw(st.booleans())
     for at, delta in enumerate([*deltas, last]):
         is_last = at == len(deltas)
         chunk: Json = {"choices": [{"index": 0, "delta": delta}]}
+        if has_logprobs:
+            logprobs.append({"token": f"t{at}", "logprob": -0.5 * at})
+            entry = logprobs[-1] | {"index": draw(st.integers(0, 1))}
+            chunk["choices"][0]["logprobs"] = {"content": [entry], "refusal": None}
         if is_last:
             chunk["choices"][0]["finish_reason"] = reason
         if placed == "every" or placed == ("finish" if is_last else "first" * (not at)):
@@ -173,21 +184,25 @@ def streams(draw: st.DrawFn) -> Streamed:
     cuts = sorted(draw(st.lists(st.integers(0, len(body)), max_size=8)))
     reads = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
     message: Json = {"role": "assistant", "content": content, "tool_calls": calls}
-    return Streamed(message, reason, None if placed == "none" else USAGE, reads)
+    usage = None if placed == "none" else USAGE
+    return Streamed(message, reason, usage, logprobs, reads)
 
 
 def said(message: AIMessage) -> list[Json]:
-    """The content of a message: blocks without indexes, texts side by side joined.
+    """The content of a message, without calls and indexes, and like beside like joined.
 
-    Text that was handed out before the first block is a string of its own.
+    Content that was handed out before the first block is a string of its own; with
+    calls alone it is empty.
     """
     found: list[Json] = []
     for block in message.content_blocks:
         kept = {key: value for key, value in block.items() if key != "index"}
-        if kept["type"] in {"tool_call", "tool_call_chunk"}:
+        is_empty = kept == {"type": "text", "text": ""}
+        if is_empty or kept["type"] in {"tool_call", "tool_call_chunk"}:
             continue
-        if found and found[-1]["type"] == kept["type"] == "text":
-            found[-1]["text"] += kept["text"]
+        kind = kept["type"]
+        if found and found[-1]["type"] == kind and kind in {"text", "reasoning"}:
+            found[-1][kind] += kept[kind]
             kept.setdefault("annotations", [])
             found[-1]["annotations"] += kept["annotations"]
         else:
@@ -195,20 +210,23 @@ def said(message: AIMessage) -> list[Json]:
     return found
 
 
-def read_body(reads: list[bytes]) -> list[AIMessageChunk]:
+def read_body(reads: list[bytes], *, in_blocks: bool = False) -> list[AIMessageChunk]:
     """Read a stream from its bytes."""
     framer = EventFramer()
-    return read(event for one in reads for event in framer.events(one))
+    events = (event for one in reads for event in framer.events(one))
+    return read(events, new_reader(in_blocks=in_blocks))
 
 
 @settings(max_examples=300, deadline=None)
-@given(streams())
-def test_stream_cut_anywhere_gives_the_plain_answer(streamed: Streamed) -> None:
+@given(streams(), st.booleans())
+def test_stream_cut_anywhere_gives_the_plain_answer(
+    streamed: Streamed, in_blocks: bool
+) -> None:
     """Any legal stream merges into the message of the plain answer."""
     usage = {"usage": streamed.usage} if streamed.usage else {}
     plain = answered(streamed.message, streamed.reason, **usage)
 
-    messages = read_body(streamed.reads)
+    messages = read_body(streamed.reads, in_blocks=in_blocks)
 
     message = merged(messages)
     assert said(message) == said(plain)
@@ -220,6 +238,34 @@ def test_stream_cut_anywhere_gives_the_plain_answer(streamed: Streamed) -> None:
     assert [m.chunk_position for m in messages].count("last") == 1
     assert messages[-1].chunk_position == "last"
     assert all(m.content or m.tool_call_chunks for m in messages[:-1])
+    logprobs = {"content": streamed.logprobs} if streamed.logprobs else None
+    assert message.response_metadata.get("logprobs") == logprobs
+
+
+def spoken(blocks: Iterable[Any], kind: str, key: str) -> str:
+    """All that the blocks of a kind say."""
+    return "".join(block[key] for block in blocks if block["type"] == kind)
+
+
+@settings(max_examples=200, deadline=None)
+@given(streams(), st.booleans())
+def test_events_of_version_3_say_what_the_stream_says(
+    streamed: Streamed, in_blocks: bool
+) -> None:
+    """LangChain's events have the same text, the same thoughts, the same calls."""
+    messages = read_body(streamed.reads, in_blocks=in_blocks)
+    chunks = [ChatGenerationChunk(message=message) for message in messages]
+
+    events: list[Any] = list(chunks_to_events(iter(chunks)))
+
+    message = merged(messages)
+    blocks = [e["content"] for e in events if e["event"] == "content-block-finish"]
+    found = [block for block in blocks if block["type"] == "tool_call"]
+    assert found == message.tool_calls
+    assert spoken(blocks, "text", "text") == message.text
+    assert spoken(blocks, "reasoning", "reasoning") == spoken(
+        message.content_blocks, "reasoning", "reasoning"
+    )
 
 
 @settings(max_examples=100, deadline=None)

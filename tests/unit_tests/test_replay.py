@@ -1,17 +1,20 @@
 """Recorded streams of real servers come through right, however they are cut."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessageChunk
 
+from langchain_mistral_stream import ChatMistralStream
 from langchain_mistral_stream._sse import EventFramer
 from langchain_mistral_stream.errors import (
     MistralAPIError,
     MistralStreamInterruptedError,
 )
+from langchain_mistral_stream.testing import Answer, MistralEmulator
+from tests.conftest import Calls
 from tests.unit_tests.streams import Event, merged, new_reader, read
 
 DATA = Path(__file__).parent.parent / "data"
@@ -23,7 +26,8 @@ SCHEMA = {
 }
 
 # file, text, finish reason, tool calls as (id, name, arguments), usage, model, created
-WHOLE: list[tuple[str, str, str, list[tuple[str, str, Any]], Any, str, int]] = [
+Recording = tuple[str, str, str, list[tuple[str, str, Any]], Any, str, int]
+WHOLE: list[Recording] = [
     ("lcp-stream", PARIS, "stop", [], None, "smollm2", 1795327953),
     (
         "lcp-tool-named",
@@ -116,6 +120,8 @@ KILLED = (
     "moved to a new city with a new idea. This new"
 )
 
+recordings = pytest.mark.parametrize("recording", WHOLE, ids=lambda one: one[0])
+in_writes = pytest.mark.parametrize("size", [1, 13, 1 << 20], ids="by_{}".format)
 in_reads = pytest.mark.parametrize("size", [1, 7, 100, 1 << 20], ids="by_{}".format)
 
 
@@ -127,25 +133,9 @@ def events(name: str, size: int) -> Iterator[Event]:
         yield from framer.events(body[at : at + size])
 
 
-@in_reads
-@pytest.mark.parametrize(
-    ("name", "text", "reason", "calls", "usage", "model", "created"),
-    WHOLE,
-    ids=[recording[0] for recording in WHOLE],
-)
-def test_recorded_answer_comes_through(
-    size: int,
-    name: str,
-    text: str,
-    reason: str,
-    calls: list[tuple[str, str, Any]],
-    usage: Any,
-    model: str,
-    created: int,
-) -> None:
+def assert_whole(messages: Sequence[AIMessageChunk], recording: Recording) -> None:
     """Text, tool calls, usage and finish reason are those of the recording."""
-    messages = read(events(name, size))
-
+    _, text, reason, calls, usage, model, created = recording
     message = merged(messages)
     assert message.text == message.content == text
     assert [(c["id"], c["name"], c["args"]) for c in message.tool_calls] == calls
@@ -158,6 +148,69 @@ def test_recorded_answer_comes_through(
     assert [m.chunk_position for m in messages[:-1]] == [None] * (len(messages) - 1)
     assert messages[-1].chunk_position == "last"
     assert all(m.content or m.tool_call_chunks for m in messages[:-1])
+
+
+@in_reads
+@recordings
+def test_recorded_answer_comes_through(size: int, recording: Recording) -> None:
+    """Whatever the reads, the answer is that of the recording."""
+    messages = read(events(recording[0], size))
+
+    assert_whole(messages, recording)
+
+
+def replay(name: str, size: int) -> Answer:
+    """A recording as the answer of a server, with so many bytes a write."""
+    body = (DATA / f"{name}.sse").read_bytes()
+    return Answer(steps=[body[at : at + size] for at in range(0, len(body), size)])
+
+
+@in_writes
+@recordings
+def test_recorded_answer_comes_through_a_socket(
+    calls: Calls,
+    model: ChatMistralStream,
+    emulator: MistralEmulator,
+    size: int,
+    recording: Recording,
+) -> None:
+    """The same holds from the server to the model, however the body is written."""
+    emulator.reply(replay(recording[0], size))
+
+    messages = calls.stream(model, "Hi")
+
+    assert_whole(messages, recording)
+
+
+@in_writes
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("lcp-interrupted", INTERRUPTED, "without a finish_reason"),
+        ("xlc-midstream-err-1", OVERFLOWN, "Context size has been exceeded"),
+        ("vllm-enginekill", KILLED, "EngineCore encountered an issue"),
+    ],
+    ids=["interruption", "llama_cpp", "vllm"],
+)
+def test_recorded_failure_comes_through_a_socket(
+    calls: Calls,
+    model: ChatMistralStream,
+    emulator: MistralEmulator,
+    size: int,
+    name: str,
+    text: str,
+    words: str,
+) -> None:
+    """All that was received is handed out, then raised with the server's words."""
+    emulator.reply(replay(name, size))
+
+    chunks, error = calls.collect(model, "Hi")
+
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert isinstance(error, MistralStreamInterruptedError)
+    assert words in str(error)
+    assert error.partial is not None
+    assert error.partial.text == text
 
 
 def received(name: str, size: int) -> tuple[AIMessageChunk | None, Exception]:
