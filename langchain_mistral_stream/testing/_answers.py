@@ -138,6 +138,7 @@ def _usage(
         "total_tokens": 0,
         "completion_tokens": sum(len(word_pieces(text)) for text in said),
         "prompt_tokens_details": {"cached_tokens": 0},
+        "service_tier": "standard",
     }
     if exact:
         is_cut = finish_reason(answer) == "length"

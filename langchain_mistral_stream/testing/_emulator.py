@@ -54,7 +54,8 @@ class MistralEmulator:
         Args:
             api_key: The only key that is accepted. Default: any, and none.
             strict: Whether requests are checked as Mistral checks them.
-            pace: Pause between events in seconds, for answers that name none.
+            pace: Pause between events in seconds, for answers that name none. A plain
+                answer comes when a stream would have ended.
             jitter: Share (0 to 1) by which those pauses are longer or shorter.
             exact_usage: Whether usage is counted in the model's tokens, as Mistral
                 counts them, instead of in word pieces. Needs the extra `tokens`.

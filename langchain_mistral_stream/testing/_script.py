@@ -6,6 +6,7 @@ Plain frozen values: what is said (`Answer`, `ToolCall`) and what goes wrong
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Literal
 
 Framing = Literal["chunked", "length", "close", "raw"]
@@ -19,7 +20,8 @@ class Fault:
     event is the first; 0 is right after the headers) and `after_bytes` counts bytes
     of the body as they travel, after compression. With neither, the fault strikes
     before the first byte of the response. In `Answer.steps` a fault strikes where it
-    stands, and both must be left out.
+    stands, and both must be left out. A plain answer has no events: there a fault
+    after one or more of them strikes in the middle of the body.
     """
 
     after_events: int | None = None
@@ -55,6 +57,7 @@ class End(Fault):
     """The body ends here in good HTTP form, whatever should have followed.
 
     A chunked body gets its terminating chunk, a close-delimited one its plain close.
+    One of declared length, as plain answers are, breaks its promise.
     """
 
 
@@ -77,6 +80,7 @@ class ErrorEvent(Fault):
 
     The default is Mistral's error object. `ends=True` ends the body after it, without
     `[DONE]`, as llama.cpp does; `ends=False` goes on. Without a place it comes first.
+    A plain request gets it as the body, with the status that it names, else 500.
     """
 
     event: Mapping[str, Any] | str | bytes = field(
@@ -189,7 +193,8 @@ class Answer:
     """Pause before the first byte of the response."""
 
     pace: float | None = None
-    """Pause between two events. Default: the emulator's."""
+    """Pause between two events; a plain answer comes when a stream would have ended.
+    Default: the emulator's."""
 
     jitter: float = 0.0
     """Share (0 to 1) by which each pause of `pace` is longer or shorter, at random."""
@@ -242,6 +247,12 @@ class Answer:
         ):
             message = "pings cannot be sent inside a compressed body"
             raise ValueError(message)
+
+    @property
+    def is_completion(self) -> bool:
+        """Whether it answers in words, not with a status or with exact bytes."""
+        exact = (self.body, self.events, self.steps)
+        return self.status == HTTPStatus.OK and all(one is None for one in exact)
 
     @property
     def all_faults(self) -> tuple[Fault, ...]:

@@ -48,12 +48,28 @@ def exact_steps(answer: Answer) -> list[Step]:
     return steps
 
 
-def body_steps(answer: Answer, events: Sequence[bytes]) -> list[Step]:
+def pauses(answer: Answer, events: int) -> list[float]:
+    """Return the pauses between so many events, none where there is no pace."""
+    # A seed makes the pauses repeatable, which is all that is asked of them.
+    chance = random.Random(answer.seed)  # noqa: S311
+    return [
+        answer.pace * (1 + answer.jitter * chance.uniform(-1, 1))
+        for _ in range(events - 1)
+        if answer.pace
+    ]
+
+
+def body_steps(
+    answer: Answer, events: Sequence[bytes], *, rest: bytes = b""
+) -> list[Step]:
     """Return the steps of a body: paced, compressed, faulty and split as asked.
 
-    `events` are framed events, or a plain body as the only one.
+    `events` are framed events. Of a plain body they are its first half alone, and
+    `rest` is the second: faults after however many events strike between the two.
     """
     steps: Iterable[Step] = _with_event_faults(answer, _paced(answer, events))
+    if rest:
+        steps = [*steps, rest]
     if answer.bom:
         steps = [b"\xef\xbb\xbf", *steps]
     if answer.gzip:
@@ -64,14 +80,9 @@ def body_steps(answer: Answer, events: Sequence[bytes]) -> list[Step]:
 
 def _paced(answer: Answer, events: Sequence[bytes]) -> list[list[Step]]:
     """Return each event with the pause before it."""
-    if not answer.pace:
-        return [[event] for event in events]
-    # A seed makes the pauses repeatable, which is all that is asked of them.
-    chance = random.Random(answer.seed)  # noqa: S311
-    groups: list[list[Step]] = [[event] for event in events[:1]]
-    for event in events[1:]:
-        pause = answer.pace * (1 + answer.jitter * chance.uniform(-1, 1))
-        groups.append([pause, event])
+    groups: list[list[Step]] = [[event] for event in events]
+    for group, pause in zip(groups[1:], pauses(answer, len(events)), strict=False):
+        group.insert(0, pause)
     return groups
 
 

@@ -87,9 +87,11 @@ def text_of(body: str) -> str:
     return "".join(delta["content"] for delta in deltas_of(body))
 
 
-def raw_answer(emulator: MistralEmulator) -> tuple[bytes, bytes, bool]:
+def raw_answer(
+    emulator: MistralEmulator, *, stream: bool = True
+) -> tuple[bytes, bytes, bool]:
     """Return the head and the body as they travel, and whether a reset ended them."""
-    body = json.dumps({"model": "m", "messages": [USER], "stream": True}).encode()
+    body = json.dumps({"model": "m", "messages": [USER], "stream": stream}).encode()
     head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
     port = int(emulator.base_url.split(":")[2].split("/")[0])
     received = b""
@@ -142,6 +144,7 @@ def test_a_stream_has_the_form_of_the_real_one(emulator: MistralEmulator) -> Non
     assert [one["choices"][0]["finish_reason"] for one in others[:-1]] == [None] * 3
     assert last["choices"][0]["finish_reason"] == "stop"
     assert last["usage"]["completion_tokens"] == 4
+    assert last["usage"]["service_tier"] == "standard"
     assert all("usage" not in one for one in [first, *others[:-1]])
 
 
@@ -575,6 +578,37 @@ def test_a_key_is_asked_for_only_where_one_is_set() -> None:
     assert "mistral-small-latest" in {one["id"] for one in taken.json()["data"]}
 
 
+def test_headers_tell_of_rates_where_the_api_does(emulator: MistralEmulator) -> None:
+    """A plain answer names what is left and what it cost; a stream does not."""
+    plain, stream = ask(emulator, stream=False), ask(emulator)
+    emulator.reply(Answer(text="x", usage={"total_tokens": "many"}), Answer(status=429))
+    uncounted, refused = ask(emulator, stream=False), ask(emulator, stream=False)
+
+    def rates(response: requests.Response) -> dict[str, str]:
+        name = "x-ratelimit-"
+        return {
+            key.removeprefix(name): value
+            for key, value in response.headers.items()
+            if key.startswith(name)
+        }
+
+    requests_left = {"limit-req-minute": "60", "remaining-req-minute": "59"}
+    cost = plain.json()["usage"]["total_tokens"]
+    assert rates(plain) == {
+        **requests_left,
+        "limit-tokens-minute": "500000",
+        "remaining-tokens-minute": str(500_000 - cost),
+        "tokens-query-cost": str(cost),
+    }
+    assert rates(stream) == {}
+    assert rates(uncounted) == requests_left
+    assert rates(refused) == requests_left | {"remaining-req-minute": "0"}
+    assert [
+        response.headers.get("x-max-retry-attempts-reached")
+        for response in (plain, stream, refused)
+    ] == ["false", "false", None]
+
+
 @pytest.mark.parametrize(
     "status", [400, 401, 404, 408, 422, 429, 500, 502, 503, 504, 520]
 )
@@ -717,6 +751,51 @@ def test_a_fault_strikes_at_its_byte(
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert (received, reset) == (body, is_reset)
     assert (b"content-length: 8" in head) == (framing == "length")
+
+
+@pytest.mark.parametrize(
+    ("fault", "share", "is_reset"),
+    [
+        (Drop(after_events=0), 0, True),
+        (Drop(after_events=1), 0.5, True),
+        (Drop(after_events=9, reset=False), 0.5, False),
+        (End(after_events=3), 0.5, False),
+        (Stall(after_events=3, seconds=0.0), 1, False),
+    ],
+)
+def test_a_plain_body_breaks_in_its_middle(
+    emulator: MistralEmulator, fault: Any, share: float, is_reset: bool
+) -> None:
+    """It is one piece: a fault after any number of events strikes within it."""
+    emulator.reply(Answer(text="Hello there", faults=fault))
+
+    head, body, reset = raw_answer(emulator, stream=False)
+
+    length = re.search(rb"content-length: (\d+)", head)
+    assert length is not None
+    assert len(body) == int(int(length[1]) * share)
+    assert reset == is_reset
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        ({"object": "error", "message": "No", "code": "3000"}, 500),
+        ({"object": "error", "message": "No", "raw_status_code": 429}, 429),
+        ({"error": {"message": "No", "code": 503}}, 503),
+    ],
+)
+@pytest.mark.parametrize("place", [None, 3])
+def test_a_plain_answer_is_the_error_that_a_stream_would_hold(
+    emulator: MistralEmulator, event: dict[str, Any], status: int, place: int | None
+) -> None:
+    """The error is the body, and names the status."""
+    fault = ErrorEvent(event=event, after_events=place)
+    emulator.reply(Answer(text="Hello there", faults=fault))
+
+    response = ask(emulator, stream=False)
+
+    assert (response.status_code, response.json()) == (status, event)
 
 
 @pytest.mark.parametrize(
@@ -1008,6 +1087,19 @@ def test_pauses_between_events_repeat_with_their_seed() -> None:
     assert [type(step) for step in plans[0].steps] == [bytes, float] * 2 + [bytes]
 
 
+def test_a_plain_answer_comes_when_the_stream_would_have_ended() -> None:
+    """All the pauses of a stream pass before its first byte, and none after it."""
+    answer = Answer(text="a b c", pace=1, jitter=0.5, seed=3, delay=2)
+
+    stream, plain = (plan_of(answer, {"stream": stream}) for stream in (True, False))
+
+    pauses = [step for step in stream.steps if isinstance(step, float)]
+    assert len(pauses) == 4
+    assert (stream.early, plain.early) == ([2], [2, sum(pauses)])
+    assert b"".join(step for step in plain.steps if isinstance(step, bytes))
+    assert not [step for step in plain.steps if not isinstance(step, bytes)]
+
+
 def test_faults_by_chance_are_the_same_for_the_same_seed() -> None:
     """Each request gets the fault that its number draws, and no other."""
     mix = FaultMix(
@@ -1040,6 +1132,17 @@ def test_faults_by_chance_are_the_same_for_the_same_seed() -> None:
 
     assert outcomes == [mix.drawn(number) for number in numbers]
     assert len(set(outcomes)) == 7
+
+
+@pytest.mark.parametrize("fault", ["refuse", "reset", "truncate", "error_event"])
+def test_chance_strikes_plain_answers_too(fault: str) -> None:
+    """However deep in a stream it would strike: the answer does not arrive."""
+    mix = FaultMix(deepest=1000, **{fault: 1.0})  # type: ignore[arg-type]
+
+    with MistralEmulator(faults=mix) as emulator:
+        for _ in range(5):
+            with pytest.raises(requests.RequestException):
+                ask(emulator, stream=False).raise_for_status()
 
 
 def test_a_stall_by_chance_ends_in_its_time() -> None:
