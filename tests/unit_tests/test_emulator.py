@@ -1225,9 +1225,6 @@ def test_a_fault_has_one_place(places: dict[str, Any]) -> None:
 
 def test_the_plugin_gives_each_test_an_emulator(pytester: pytest.Pytester) -> None:
     """A test of a user's asks for `mistral_emulator` and gets a running one."""
-    pytester.makeconftest(
-        "from langchain_mistral_stream.testing._plugin import mistral_emulator"
-    )
     pytester.makepyfile(
         """
         import urllib.request
@@ -1239,6 +1236,26 @@ def test_the_plugin_gives_each_test_an_emulator(pytester: pytest.Pytester) -> No
     )
 
     result = pytester.runpytest("-p", "no:asyncio")
+
+    result.assert_outcomes(passed=1)
+
+
+def test_the_plugin_loads_nothing_for_who_does_not_ask(
+    pytester: pytest.Pytester,
+) -> None:
+    """A run of other tests does not pay for the emulator, nor for LangChain."""
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_it(pytestconfig):
+            assert pytestconfig.pluginmanager.hasplugin("mistral_emulator")
+            assert "langchain_mistral_stream_pytest" in sys.modules
+            assert "langchain_mistral_stream" not in sys.modules
+        """
+    )
+
+    result = pytester.runpytest_subprocess("-p", "no:asyncio")
 
     result.assert_outcomes(passed=1)
 
