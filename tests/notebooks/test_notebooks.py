@@ -15,7 +15,7 @@ import pytest
 from notebooks import PATHS
 
 # What differs from run to run: times, ports, ids.
-_FIGURES = re.compile(r"\d+(?:\.\d+)?")
+_FIGURES = re.compile(r"(?<=request )[0-9a-f-]{36}|\d+(?:\.\d+)?")
 _OF_A_MACHINE = re.compile(r"/(?:home|root|tmp|Users|work)/|site-packages|\.venv")
 
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
