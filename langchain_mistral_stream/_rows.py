@@ -44,15 +44,20 @@ class LatencyRow:
     """When each chunk came, from the start of the call."""
 
     attempts: int | None
-    """Requests made: 1 without a retry, 0 from a cache."""
+    """Requests made: 1 without a retry, 0 from a cache. `None` where the call did not
+    come to its end: the last chunk tells it."""
 
     input_tokens: int | None
+    """Tokens of the prompt, cached ones included."""
+
     output_tokens: int | None
+    """Tokens of the answer, reasoning included."""
 
     cached_tokens: int | None
     """Input tokens that the server had cached."""
 
     finish_reason: str | None
+    """Why the answer ended, as the server says it, such as `"stop"`."""
 
     error: str | None
     """Class of the error that ended the call. `GeneratorExit` and `CancelledError`: the
@@ -68,6 +73,8 @@ class LatencyRow:
     """`run_name` of the call's config."""
 
     tags: tuple[str, ...]
+    """`tags` of the call's config and of the model, and LangChain's own, such as
+    `"seq:step:2"`."""
 
     metadata: Mapping[str, Any] = field(hash=False)
     """`metadata` of the config, such as LangGraph's `langgraph_node`; not LangChain's
@@ -83,7 +90,10 @@ class LatencyRow:
     """The model that answered, as the server names it."""
 
     server_address: str | None
+    """Host of the model's `base_url`."""
+
     server_port: int | None
+    """Port of the model's `base_url`, that of its scheme where it names none."""
 
     from_cache: bool
     """Whether the answer came from LangChain's cache, and nothing was sent."""

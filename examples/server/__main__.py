@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 api_key="",
                 stream_options={"include_usage": True},
             )
-            os.environ["no_proxy"] = "127.0.0.1"
+            unproxied = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+            os.environ["no_proxy"] = f"{unproxied},127.0.0.1"
         uvicorn.run(
             new_app(new_model),
             host=options.host,

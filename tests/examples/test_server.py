@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 
+from examples.server.__main__ import main
 from langchain_mistral_stream.testing import (
     Answer,
     Drop,
@@ -177,6 +178,23 @@ def test_health_is_told_without_the_model(
 
     assert response.json() == {"status": "ok"}
     assert emulator.requests == []
+
+
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_the_local_model_is_reached_without_a_proxy(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hosts that need none by the user's own setting still need none."""
+    found: list[str] = []
+    for one in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(one, "example.com" if one == name else "")
+    monkeypatch.setattr(
+        "uvicorn.run", lambda *_, **__: found.append(os.environ["no_proxy"])
+    )
+
+    main(["--local"])
+
+    assert found == ["example.com,127.0.0.1"]
 
 
 @needs_chromium

@@ -581,7 +581,7 @@ def test_a_key_is_asked_for_only_where_one_is_set() -> None:
 def test_headers_tell_of_rates_where_the_api_does(emulator: MistralEmulator) -> None:
     """A plain answer names what is left and what it cost; a stream does not."""
     plain, stream = ask(emulator, stream=False), ask(emulator)
-    emulator.reply(Answer(text="x", usage={"total_tokens": None}), Answer(status=429))
+    emulator.reply(Answer(text="x", usage={"total_tokens": "many"}), Answer(status=429))
     uncounted, refused = ask(emulator, stream=False), ask(emulator, stream=False)
 
     def rates(response: requests.Response) -> dict[str, str]:
@@ -1225,9 +1225,6 @@ def test_a_fault_has_one_place(places: dict[str, Any]) -> None:
 
 def test_the_plugin_gives_each_test_an_emulator(pytester: pytest.Pytester) -> None:
     """A test of a user's asks for `mistral_emulator` and gets a running one."""
-    pytester.makeconftest(
-        "from langchain_mistral_stream.testing._plugin import mistral_emulator"
-    )
     pytester.makepyfile(
         """
         import urllib.request
@@ -1239,6 +1236,26 @@ def test_the_plugin_gives_each_test_an_emulator(pytester: pytest.Pytester) -> No
     )
 
     result = pytester.runpytest("-p", "no:asyncio")
+
+    result.assert_outcomes(passed=1)
+
+
+def test_the_plugin_loads_nothing_for_who_does_not_ask(
+    pytester: pytest.Pytester,
+) -> None:
+    """A run of other tests does not pay for the emulator, nor for LangChain."""
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_it(pytestconfig):
+            assert pytestconfig.pluginmanager.hasplugin("mistral_emulator")
+            assert "langchain_mistral_stream_pytest" in sys.modules
+            assert "langchain_mistral_stream" not in sys.modules
+        """
+    )
+
+    result = pytester.runpytest_subprocess("-p", "no:asyncio")
 
     result.assert_outcomes(passed=1)
 
