@@ -35,8 +35,10 @@ class Connector(aiohttp.TCPConnector):
             for protocol, _since in idle:
                 with suppress(Exception):
                     if is_over:
-                        # A loop that goes on again must not watch what is closed.
+                        # A loop that goes on again must not watch what is closed, nor
+                        # take the number of its file for one that is in use.
                         protocol.transport.pause_reading()
+                        protocol.transport._closing = True  # noqa: SLF001
                         # Not public, but all there is: `abort()` needs the loop.
                         protocol.transport._call_connection_lost(None)  # noqa: SLF001
                     else:
