@@ -5,6 +5,7 @@ import gc
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, closing
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -144,6 +145,14 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """No key and no address but those that a test gives."""
     monkeypatch.delenv("MISTRAL_API_KEY", raising=False)
     monkeypatch.delenv("MISTRAL_BASE_URL", raising=False)
+
+
+@pytest.fixture
+def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `.netrc` with credentials for the emulator's host."""
+    file = tmp_path / "netrc"
+    file.write_text("machine 127.0.0.1 login someone password something\n")
+    monkeypatch.setenv("NETRC", str(file))
 
 
 @pytest.fixture

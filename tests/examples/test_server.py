@@ -1,7 +1,8 @@
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from langchain_mistral_stream.testing import (
     MistralEmulator,
     Stall,
 )
-from tests.browser import CHROMIUM, new_page
+from tests.browser import CHROMIUM, Page, new_page
 
 pytestmark = pytest.mark.examples
 needs_chromium = pytest.mark.skipif(
@@ -197,6 +198,18 @@ def test_the_local_model_is_reached_without_a_proxy(
     assert found == ["example.com,127.0.0.1"]
 
 
+@asynccontextmanager
+async def half_an_answer(
+    address: str, profile: Path, *, width: int = 390
+) -> AsyncIterator[Page]:
+    """The page when it has asked, and shows what there is of `HELD`."""
+    async with new_page(profile) as page:
+        await page.open(address, width=width)
+        await page.run("document.getElementById('ask').click()")
+        await page.until("document.getElementById('answer').textContent === 'One two'")
+        yield page
+
+
 @needs_chromium
 @pytest.mark.parametrize("width", [390, 1280])
 async def test_the_page_shows_tokens_as_they_come(
@@ -205,10 +218,7 @@ async def test_the_page_shows_tokens_as_they_come(
     """Text is there before the answer is whole; nothing is wider than the screen."""
     emulator.reply(HELD)
 
-    async with new_page(tmp_path) as page:
-        await page.open(address, width=width)
-        await page.run("document.getElementById('ask').click()")
-        await page.until("document.getElementById('answer').textContent === 'One two'")
+    async with half_an_answer(address, tmp_path, width=width) as page:
         early = await page.run("document.getElementById('state').textContent")
         emulator.release()
         await page.until("document.getElementById('state').textContent === 'done'")
@@ -237,10 +247,7 @@ async def test_the_stop_button_stops_the_upstream(
     """The text stays, and the page can ask again."""
     emulator.reply(HELD)
 
-    async with new_page(tmp_path) as page:
-        await page.open(address, width=390)
-        await page.run("document.getElementById('ask').click()")
-        await page.until("document.getElementById('answer').textContent === 'One two'")
+    async with half_an_answer(address, tmp_path) as page:
         await page.run("document.getElementById('stop').click()")
         await asyncio.to_thread(emulator.wait_for_disconnect)
         await page.until("document.getElementById('state').textContent === 'stopped'")
@@ -259,10 +266,7 @@ async def test_leaving_the_page_stops_the_upstream(
     """Also where the browser keeps the page for the way back."""
     emulator.reply(HELD)
 
-    async with new_page(tmp_path) as page:
-        await page.open(address, width=390)
-        await page.run("document.getElementById('ask').click()")
-        await page.until("document.getElementById('answer').textContent === 'One two'")
+    async with half_an_answer(address, tmp_path) as page:
         await page.command("Page.navigate", url="about:blank")
 
         await asyncio.to_thread(emulator.wait_for_disconnect)

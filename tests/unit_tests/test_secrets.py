@@ -4,7 +4,6 @@ import logging
 import pickle
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,20 +49,12 @@ def test_without_a_key_no_header_is_sent(
     assert "Authorization" not in request.headers
 
 
+@pytest.mark.usefixtures("netrc")
 @pytest.mark.parametrize("key", [KEY, None], ids=["a key", "no key"])
 def test_netrc_never_replaces_the_key(
-    key: str | None,
-    calls: Calls,
-    new_model: NewModel,
-    emulator: MistralEmulator,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    key: str | None, calls: Calls, new_model: NewModel, emulator: MistralEmulator
 ) -> None:
     """What `.netrc` says of the host is another program's."""
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login someone password something\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-
     calls.stream(new_model(api_key=key), PROMPT)
 
     (request,) = emulator.requests

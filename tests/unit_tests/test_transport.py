@@ -387,17 +387,11 @@ async def test_an_async_session_that_cannot_be_used_is_a_typed_error(
         await new_model(async_session=session, max_retries=3).ainvoke("x")
 
 
+@pytest.mark.usefixtures("netrc")
 async def test_an_async_session_with_credentials_of_its_own_is_a_typed_error(
-    new_model: Callable[..., ChatMistralStream],
-    emulator: MistralEmulator,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    new_model: Callable[..., ChatMistralStream], emulator: MistralEmulator
 ) -> None:
     """One that trusts the environment reads `.netrc`, which the key excludes."""
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login someone password something\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-
     async with aiohttp.ClientSession(trust_env=True) as session:
         model = new_model(async_session=session, api_key="sk-mine", max_retries=3)
         with pytest.raises(MistralInvalidRequestError, match="netrc"):
