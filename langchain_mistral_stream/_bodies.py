@@ -75,12 +75,12 @@ class Body:
         Raises:
             MistralError: A time limit ran out, or the connection broke.
         """
-        deadline = self._call.deadline
-        if deadline.left() == 0:
-            raise deadline.error()
+        left = self._call.deadline.left()
+        if left == 0:
+            raise self._call.deadline.error()
         try:
             if self._socket is not None:
-                self._socket.settimeout(deadline.socket_timeout())
+                self._socket.settimeout(left)
             read = self._read1(_READ_BYTES)
         except self._errors as error:
             failure = self._call.failure(error, self._errors)

@@ -194,12 +194,12 @@ class Call:
             raise MistralConnectionError(what, **_attributes(headers))
         if not isinstance(payload, dict):
             what = "The server's answer is not a JSON object"
-            raise self.without_key(said_error(what, payload, **_attributes(headers)))
-        if is_error(payload):
+        elif is_error(payload):
             what = "The server sent an error"
-            raise self.without_key(said_error(what, payload, **_attributes(headers)))
-        payload = cast("ResponseJSON", payload)
-        return Answer(payload, request_id(headers), self.attempts, self.stopwatch)
+        else:
+            payload = cast("ResponseJSON", payload)
+            return Answer(payload, request_id(headers), self.attempts, self.stopwatch)
+        raise self.without_key(said_error(what, payload, **_attributes(headers)))
 
 
 class RequestBody(io.BytesIO):
@@ -257,6 +257,14 @@ class RequestWatch:
         left = self._deadline.left()
         at = None if left is None else get_running_loop().time() + left
         self._timer.reschedule(at)
+
+
+def page_error(said: bytes) -> MistralError | None:
+    """Make the error for JSON or HTML that came as a stream; else it was cut."""
+    page = json_or_text(said)
+    if isinstance(page, dict) or said.lstrip().startswith(b"<"):
+        return said_error("The server sent a page where a stream was due", page)
+    return None
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:

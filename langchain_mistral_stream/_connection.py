@@ -29,6 +29,7 @@ from langchain_mistral_stream._call import (
     RequestBody,
     RequestWatch,
     Terms,
+    page_error,
     request_id,
 )
 from langchain_mistral_stream._chunks import ChunkReader
@@ -41,12 +42,7 @@ from langchain_mistral_stream._sessions import (
     no_timeout,
 )
 from langchain_mistral_stream._sse import EventFramer
-from langchain_mistral_stream.errors import (
-    MistralConnectionError,
-    MistralError,
-    json_or_text,
-    said_error,
-)
+from langchain_mistral_stream.errors import MistralConnectionError, MistralError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -385,16 +381,8 @@ class _Stream:
             return self.reader.end()
         except MistralError as error:
             is_empty = isinstance(error, MistralConnectionError)
-            page = _page_error(self._framer.rest) if is_empty else None
+            page = page_error(self._framer.rest) if is_empty else None
             raise self._call.told(page or error, self._headers) from None
-
-
-def _page_error(said: bytes) -> MistralError | None:
-    """Make the error for JSON or HTML that came as a stream; else it was cut."""
-    page = json_or_text(said)
-    if isinstance(page, dict) or said.lstrip().startswith(b"<"):
-        return said_error("The server sent a page where a stream was due", page)
-    return None
 
 
 def _odd_errors(session: object | None) -> tuple[type[Exception], ...]:

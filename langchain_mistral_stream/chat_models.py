@@ -586,7 +586,7 @@ class ChatMistralStream(BaseChatModel):
         """Return the request, what makes the reader of its answer, and the terms."""
         checked = self._checked(call)
         own = {name: checked.pop(name) for name in _OWN if name in checked}
-        further = {**self.model_kwargs, **own.get("model_kwargs", {})}
+        further = own.get("model_kwargs", {})
         parameters = self._parameters(stop, {**further, **checked})
         if not stream:
             parameters.pop("stream_options", None)
@@ -620,7 +620,7 @@ class ChatMistralStream(BaseChatModel):
         fields = {name: getattr(self, name) for name in PARAMETERS}
         called = {"stop": stop} if stop is not None else {}
         return request_parameters(
-            fields, {**(self.model_kwargs if call is None else call), **called}
+            fields, {**self.model_kwargs, **(call or {}), **called}
         )
 
     def _checked(self, call: Mapping[str, Any]) -> dict[str, Any]:
